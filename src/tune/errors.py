@@ -1,0 +1,78 @@
+"""Everything that can go wrong on purpose, as one tree.
+
+    TuneError                 the user can do something about it: one paragraph, no traceback, exit code 2
+    ├── ConfigError           a key, a value or a combination that is not allowed
+    ├── DataError             a data file that is missing, broken or unusable
+    ├── AssetError            a model or tokenizer that cannot be had
+    ├── StudyError            a study that cannot be started, continued or found
+    ├── EvaluationError       scores that cannot be compared
+    └── TrackingError         the record of runs cannot be written or read
+    TrialError                a trial ended without a result; the study goes on
+    ├── Diverged              loss, gradient or evaluation became NaN or infinite
+    ├── NothingLearned        every B of the adapter is zero
+    └── Interrupted           somebody asked the process to stop
+
+Anything else that is raised is a bug and keeps its traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TuneError(Exception):
+    """A mistake or a lack that the user can mend; its text says how."""
+
+
+class ConfigError(TuneError):
+    """A key, a value or a combination of the configuration is not allowed."""
+
+
+class DataError(TuneError):
+    """A data file is missing, broken, or holds nothing to train on."""
+
+
+class AssetError(TuneError):
+    """A model or tokenizer cannot be found, fetched or trusted."""
+
+
+class StudyError(TuneError):
+    """A study cannot be started, continued or found."""
+
+
+class EvaluationError(TuneError):
+    """Scores are missing or cannot be compared with each other."""
+
+
+class TrackingError(TuneError):
+    """The record of runs cannot be written or read."""
+
+
+class TrialError(Exception):
+    """A trial ended without a result; `reason` is the word that the study records."""
+
+    reason = "bug"
+
+
+class Diverged(TrialError):  # noqa: N818 - an end of a trial, named as the field names it
+    """Loss, gradient norm or an evaluation became NaN or infinite."""
+
+    reason = "diverged"
+
+
+class NothingLearned(TrialError):  # noqa: N818
+    """Every B is zero, so the adapter changes nothing: no optimizer step reached it."""
+
+    reason = "nothing_learned"
+
+
+class Interrupted(TrialError):  # noqa: N818
+    """The process was asked to stop (Ctrl-C or SIGTERM) before the trial had a result."""
+
+    reason = "interrupted"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return what to print after an unknown word: the closest known ones, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    return f"Did you mean {' or '.join(close)}?" if close else f"There is: {', '.join(names)}."

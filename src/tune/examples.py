@@ -1,0 +1,46 @@
+"""What a data set hands to training and evaluation: questions with their right answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: str
+    """system, user or assistant."""
+
+    content: str
+    """What was said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A chat that ends with a question, and the answer that is right."""
+
+    id: str
+    """Unique in its split and the same on every machine."""
+
+    messages: tuple[Message, ...]
+    """All turns before the answer; the last one is the user's."""
+
+    answer: str
+    """What the assistant should say; the only text the loss is taken on."""
+
+    extra: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """What scoring needs besides the answer, for example the tables a query runs on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splits:
+    """A data set ready for a trial; training never sees validation or test."""
+
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]
+    digest: str
+    """SHA-256 of the content of all three, for fingerprints."""
+
+    notes: tuple[str, ...] = ()
+    """What was left out or cut, in words."""
