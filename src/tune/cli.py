@@ -1,0 +1,209 @@
+"""The command line: which command, on what, with which overrides; and which exit code.
+
+0 done, 1 failed, 2 the user's mistake, 130 interrupted. Nothing heavy is imported
+before a command needs it, so help and mistakes come back at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune.config.schema import Config
+from tune.errors import ConfigError, TrialError, TuneError, nearest
+
+HELP = """\
+tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it hurt the model.
+
+  python -m tune +sweep=NAME [key=value …]     run a study, or go on with it
+  python -m tune [key=value …]                 run one trial
+  python -m tune report NAME [report.format=json]
+                                               print a study again
+  python -m tune config [key=value …]          print the whole configuration
+  python -m tune fetch [model=NAME]            get the model into the cache, and stop
+  python -m tune worker NAME                   run trials of a study from this shell
+
+  --config-dir FOLDER   a folder of your own config groups; its sweep/ holds your sweeps
+  --help, --version
+
+Sweeps: {sweeps}.
+Groups: {groups}.
+A study writes to mlruns/ (track.folder=…); models and base scores are kept in the cache (TUNE_CACHE).
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """A command line taken apart."""
+
+    command: str
+    """`run` when no command was named."""
+
+    names: tuple[str, ...]
+    overrides: tuple[str, ...]
+    config_dir: Path | None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; return the exit code."""
+    try:
+        if any(word in {"--help", "-h"} for word in arguments):
+            return _help()
+        if "--version" in arguments:
+            return _version()
+        words = read_words(arguments)
+        return COMMANDS[words.command](words)
+    except TuneError as error:
+        print(f"tune: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks
+        return 2
+    except TrialError as error:
+        print(f"tune: the trial ended without a result ({error.reason}): {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        print("tune: stopped. The same command goes on where this one ended.", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def read_words(arguments: Sequence[str]) -> Words:
+    """Take a command line apart: a command, what it works on, and Hydra overrides.
+
+    Raises:
+        ConfigError: A word is no command and no override.
+    """
+    rest, config_dir = list(arguments), None
+    for index, word in enumerate(arguments):
+        if word == "--config-dir" or word.startswith("--config-dir="):
+            value = word.partition("=")[2] or (arguments[index + 1] if index + 1 < len(arguments) else "")
+            if not Path(value).is_dir() or not value:
+                msg = f"--config-dir {value} is no folder. Give the folder that holds your config groups."
+                raise ConfigError(msg)
+            config_dir = Path(value)
+            del rest[index : index + (1 if "=" in word else 2)]
+            break
+    n_names = next((i for i, word in enumerate(rest) if "=" in word or word.startswith("~")), len(rest))
+    command, *names = rest[:n_names] or ["run"]
+    if command not in COMMANDS:
+        msg = f"{command} is no command. {nearest(command, COMMANDS)} Overrides are written key=value."
+        raise ConfigError(msg)
+    strays = [word for word in rest[n_names:] if "=" not in word and not word.startswith("~")]
+    if strays:
+        msg = f"{' '.join(strays)} stands after the overrides and is none itself. Write key=value, and names first."
+        raise ConfigError(msg)
+    return Words(command=command, names=tuple(names), overrides=tuple(rest[n_names:]), config_dir=config_dir)
+
+
+def _run(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+
+    _no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    if config.sweep is not None:
+        return _study(config)
+    # Threads are set before torch is imported, and torch is imported late.
+    from tune.study.supervisor import n_cores, thread_variables
+
+    os.environ.update(thread_variables(config.workers.threads or n_cores()))
+    from tune.report.command import print_trial
+    from tune.trial.command import run_single
+
+    outcome, folder = run_single(config)
+    print_trial(outcome.metrics, outcome.notes, folder)
+    return 0
+
+
+def _study(config: Config) -> int:
+    from tune import paths
+    from tune.report.command import print_end
+    from tune.study.command import run_study
+
+    study = run_study(config)
+    print_end(study, paths.runs_dir(config.track.folder))
+    return 0 if study.ranked() else 1
+
+
+def _report(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.report.command import print_report
+    from tune.study.command import read_study
+
+    config = compose(words.overrides, config_dir=words.config_dir)
+    print_report(read_study(_one_name(words), config), config.report.format)
+    return 0
+
+
+def _worker(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.study.command import work
+
+    return work(_one_name(words), compose(words.overrides, config_dir=words.config_dir))
+
+
+def _fetch(words: Words) -> int:
+    from rich.console import Console
+
+    from tune.config.compose import compose
+    from tune.model.source import check_source
+    from tune.trial.task import model_folder
+
+    _no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    check_source(config.model)
+    console = Console(stderr=True)
+    model_folder(config, announce=console.print)
+    return 0
+
+
+def _config(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose, to_yaml
+
+    _no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    print(to_yaml(config), end="")  # noqa: T201
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Words], int]] = {
+    "run": _run,
+    "report": _report,
+    "config": _config,
+    "fetch": _fetch,
+    "worker": _worker,
+}
+
+
+def _no_names(words: Words) -> None:
+    if words.names:
+        msg = f"{' '.join(words.names)}: {words.command} takes no name. Overrides are written key=value."
+        raise ConfigError(msg)
+
+
+def _one_name(words: Words) -> str:
+    if len(words.names) != 1:
+        msg = f"{words.command} needs the name of one study: python -m tune {words.command} NAME."
+        raise ConfigError(msg)
+    return words.names[0]
+
+
+def _help() -> int:
+    from tune import paths
+
+    sweeps = ", ".join(sorted(file.stem for file in paths.sweeps_dir().glob("*.yaml")))
+    groups = "; ".join(
+        f"{folder.name}={'|'.join(sorted(file.stem for file in folder.glob('*.yaml')))}"
+        for folder in sorted(paths.conf_dir().iterdir())
+        if folder.is_dir()
+    )
+    print(HELP.format(sweeps=sweeps, groups=groups), end="")  # noqa: T201
+    return 0
+
+
+def _version() -> int:
+    from importlib.metadata import version
+
+    print(f"loratune {version('loratune')}")  # noqa: T201
+    return 0

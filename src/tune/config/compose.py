@@ -1,0 +1,202 @@
+"""From overrides to one checked `Config`: Hydra composes, the schema checks types, and errors become one paragraph."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from tune import paths
+from tune.config.schema import Config
+from tune.errors import ConfigError, nearest
+
+
+def compose(overrides: Sequence[str], *, config_dir: Path | None = None) -> Config:
+    """Return the configuration that the overrides ask for; ranges are checked by `rules.check`.
+
+    Args:
+        overrides: Hydra overrides, for example `lora.rank=8` or `+sweep=rank_alpha`.
+        config_dir: The user's own folder of config groups, searched besides conf/; its sweep/ holds sweeps.
+
+    Raises:
+        ConfigError: A key, an option or a value is not allowed.
+    """
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    _register()
+    search = [f"hydra.searchpath=[{_quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
+    try:
+        with hydra.initialize_config_dir(str(paths.conf_dir()), version_base="1.3", job_name="tune"):
+            composed = hydra.compose("config", overrides=[*search, *overrides])
+        config = OmegaConf.to_object(composed)
+    except (HydraException, OmegaConfBaseException, AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(_explain(error, overrides)) from error
+    assert isinstance(config, Config)
+    return config
+
+
+def sweep_names() -> list[str]:
+    """Return the names of the sweeps that come with tune."""
+    return sorted(file.stem for file in paths.sweeps_dir().glob("*.yaml"))
+
+
+def to_yaml(config: Config) -> str:
+    """Return the whole configuration as YAML."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def leaves(config: Config) -> dict[str, Any]:
+    """Return every value under its dotted key; lists stay whole, and the sweep's space keeps its own keys."""
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    assert isinstance(plain, dict)
+    found: dict[str, Any] = {}
+    _collect(cast("dict[str, Any]", plain), "", found)
+    return found
+
+
+def difference(config: Config) -> list[str]:
+    """Return the overrides that make this trial out of the default configuration; the sweep itself is left out."""
+    now, default = leaves(config), leaves(compose([]))
+    return [
+        f"{key}={_value(value)}"
+        for key, value in now.items()
+        if not key.startswith(("sweep", "study.", "workers.", "track.", "report.")) and default.get(key) != value
+    ]
+
+
+def _register() -> None:
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for file in sorted(paths.sweeps_dir().glob("*.yaml")):
+        try:
+            node = OmegaConf.load(file)
+        except (YAMLError, OmegaConfBaseException, OSError) as error:
+            msg = f"the sweep file {file} is no YAML: {' '.join(str(error).split())}."
+            raise ConfigError(msg) from error
+        store.store(group="sweep", name=file.stem, node=node, package="_global_")
+
+
+def _collect(node: dict[str, Any], prefix: str, found: dict[str, Any]) -> None:
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and name != "sweep.space":
+            _collect(value, f"{name}.", found)
+        else:
+            found[name] = value
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ",".join(_value(item) for item in value) + "]"
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9_./:-]+", value):
+        return _quoted(value)
+    return str(value)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _explain(error: Exception, overrides: Sequence[str]) -> str:
+    """Return one paragraph: what was given, what is wrong with it, what there is."""
+    text = str(error)
+    cause = str(error.__cause__ or "").splitlines()[0] if error.__cause__ and str(error.__cause__) else ""
+    if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
+        return _unknown_option(found.group(1), text)
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(found.group(1).lstrip("+~"))
+    if found := re.search(r"Error merging override (.+)", text):
+        return f"{found.group(1).splitlines()[0]} is not allowed: {cause or text.splitlines()[-1]}."
+    if found := re.search(r"has no attribute '([^']+)'", text):
+        return _unknown_key(
+            next((o.lstrip("+").split("=")[0] for o in overrides if found.group(1) in o), found.group(1))
+        )
+    if "no viable alternative" in text or "Lexer" in text or "mismatched" in text or "extraneous" in text:
+        near = next((o for o in overrides if o in text), " ".join(overrides))
+        return (
+            f"the override {near} cannot be read: {text.splitlines()[0]}. Write key=value without spaces around =, "
+            "and quote values with special characters twice, for example \"data.path='my file.jsonl'\"."
+        )
+    return " ".join(f"{text} {cause}".split())
+
+
+def _unknown_option(name: str, text: str) -> str:
+    group, _, option = name.rpartition("/")
+    there = re.search(r"Available options in '[^']+':\n((?:\t.+\n)+)", text)
+    options = there.group(1).split() if there else _options(group)
+    if not options:
+        return f"the config group {group or name} does not exist. {nearest(group or name, _groups())}"
+    given = f"+sweep={option}" if group == "sweep" else f"{group}={option}"
+    return f"{given}: there is no {group} called {option}. {nearest(option, options)}"
+
+
+def _unknown_key(key: str) -> str:
+    known = [name for name in leaves(Config()) if not name.startswith("sweep")] + _groups()
+    if key.startswith("sweep"):
+        return f"{key}: there is no sweep to change. Name one with +sweep=NAME: {', '.join(sweep_names())}."
+    return f"the key {key} does not exist. {nearest(key, known) if _near(key, known) else _keys_of(key, known)}"
+
+
+def _near(key: str, known: Sequence[str]) -> bool:
+    return nearest(key, known).startswith("Did")
+
+
+def _keys_of(key: str, known: Sequence[str]) -> str:
+    group = key.partition(".")[0]
+    inside = [name for name in known if name.startswith(f"{group}.")]
+    return nearest(key, inside) if inside else f"Groups and keys: {', '.join(_groups())}, seed."
+
+
+def _groups() -> list[str]:
+    return sorted(folder.name for folder in paths.conf_dir().iterdir() if folder.is_dir())
+
+
+def _options(group: str) -> list[str]:
+    return sweep_names() if group == "sweep" else sorted(f.stem for f in (paths.conf_dir() / group).glob("*.yaml"))
+
+
+def from_yaml(text: str) -> Config:
+    """Return the configuration that `to_yaml` wrote."""
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))
+    assert isinstance(config, Config)
+    return config
+
+
+def with_values(config: Config, values: Mapping[str, Any]) -> Config:
+    """Return the configuration with some keys set, types checked.
+
+    Raises:
+        ConfigError: A key does not exist or a value has the wrong type.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    node = OmegaConf.structured(config)
+    for key, value in values.items():
+        try:
+            OmegaConf.update(node, key, value, force_add=False)
+        except (OmegaConfBaseException, AssertionError) as error:
+            why = str(error).splitlines()[0]
+            raise ConfigError(
+                _unknown_key(key) if "not in" in why else f"{key}={value} is not allowed: {why}."
+            ) from error
+    changed = OmegaConf.to_object(node)
+    assert isinstance(changed, Config)
+    return changed

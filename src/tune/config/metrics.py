@@ -1,0 +1,29 @@
+"""The names of the metrics that a trial of a given configuration produces."""
+
+from tune.config.recipe import EvaluateConfig, GeneralKnowledge
+from tune.config.schema import Config
+
+PREFIX = {GeneralKnowledge.probe: "general/probe", GeneralKnowledge.mmlu: "mmlu"}
+"""MMLU is named MMLU; the embedded probe is named for what it is."""
+
+_CHANGES = ("_base", "_delta", "_delta_low", "_delta_high")
+COSTS = ("cost/seconds", "cost/peak_gib", "cost/trainable_params", "cost/train_tokens")
+
+
+def general_names(evaluate: EvaluateConfig) -> list[str]:
+    """Return the names under which general knowledge is reported; the first is the score itself."""
+    prefix = PREFIX.get(evaluate.general)
+    if prefix is None:
+        return []
+    changes = ("delta", "delta_low", "delta_high", "delta_stderr")
+    logprob = [f"{prefix}/logprob", f"{prefix}/logprob_base", *(f"{prefix}/logprob_{change}" for change in changes)]
+    return [f"{prefix}/acc", f"{prefix}/acc_base", *(f"{prefix}/{change}" for change in changes), *logprob]
+
+
+def metric_names(config: Config) -> list[str]:
+    """Return every metric that a complete trial reports; the test of a trial holds it to this list."""
+    scores = ["task/score", *(f"task/{metric}" for metric in config.data.metrics)]
+    names = [f"{score}{change}" for score in scores for change in ("", *_CHANGES)]
+    if config.evaluate.perplexity:
+        names += ["perplexity/domain", "perplexity/domain_base", "perplexity/domain_delta"]
+    return [*names, *general_names(config.evaluate), "train/loss", "eval/loss", "eval/loss_base", *COSTS]

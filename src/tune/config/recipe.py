@@ -1,0 +1,253 @@
+"""What one trial is made of: model, data, adapter, quantization, training, evaluation.
+
+Hydra composes these groups from conf/; every field says what it means, its unit and its range.
+Ranges are checked in `tune.config.rules`, because a dataclass checks types only.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Device(StrEnum):
+    """Where the model lives; `auto` takes CUDA where there is one."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Dtype(StrEnum):
+    """Number format of the base; `auto` is bfloat16 on CUDA and float32 on CPU."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+@dataclass(kw_only=True, slots=True)
+class ModelConfig:
+    """The frozen pretrained base."""
+
+    embedded: str | None = "smollm2_135m"
+    """A model that needs no hub: smollm2_135m or tiny. Used when `path` is not set."""
+
+    path: str | None = None
+    """A local folder or a hub id; wins over `embedded`."""
+
+    revision: str | None = None
+    """Commit or tag of a hub model; without it the newest, whose weights are digested either way."""
+
+    device: Device = Device.auto
+    """Where the model runs."""
+
+    dtype: Dtype = Dtype.auto
+    """Number format of the base weights."""
+
+    @property
+    def label(self) -> str:
+        """Return a short name for tables: the last part of the path, or the embedded model's name."""
+        return (self.path or self.embedded or "").rstrip("/").rsplit("/", 1)[-1]
+
+
+class DataFormat(StrEnum):
+    """How the rows are read."""
+
+    text_to_sql = "text_to_sql"
+    gsm8k = "gsm8k"
+    banking77 = "banking77"
+    jsonl = "jsonl"
+
+
+class Metric(StrEnum):
+    """How an answer is scored, 0 to 1 for each example."""
+
+    execution = "execution"
+    """The query's result equals the right query's result."""
+
+    exact_match = "exact_match"
+    """The text equals the right answer after white space and case are folded."""
+
+    numeric = "numeric"
+    """The last number of the reply equals the right one (the rule of GSM8K)."""
+
+
+@dataclass(kw_only=True, slots=True)
+class DataConfig:
+    """The task: what is trained on and what is asked."""
+
+    format: DataFormat = DataFormat.text_to_sql
+    """How the rows are read; text_to_sql is generated and needs no file."""
+
+    path: str | None = None
+    """File or folder of the rows; not used by text_to_sql."""
+
+    n_train: int | None = 160
+    """Most examples to train on; null for all. At least 1."""
+
+    n_validation: int = 64
+    """Examples the search is scored on. At least 2, or no interval can be given."""
+
+    n_test: int = 64
+    """Examples kept aside, never seen by the search. At least 0."""
+
+    seed: int = 0
+    """Draws the examples and the split; the trial's own seed is `seed`, so that trials share their data."""
+
+    system: str | None = None
+    """System message put before every chat that has none."""
+
+    metrics: list[Metric] = field(default_factory=lambda: [Metric.exact_match])
+    """Scores of an answer; the first one is `task/score`."""
+
+    max_new_tokens: int = 64
+    """Longest reply that is generated, in tokens. At least 1."""
+
+
+class Targets(StrEnum):
+    """Which linear layers of each block get an adapter."""
+
+    qv = "qv"
+    attention = "attention"
+    mlp = "mlp"
+    all_linear = "all_linear"
+
+
+@dataclass(kw_only=True, slots=True)
+class LoraConfig:
+    """The low-rank update added to each target layer: W x + (alpha / rank) B A x.
+
+    Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685, section 4.1.
+    """
+
+    rank: int = 16
+    """Inner size of A and B. At least 1."""
+
+    alpha: int = 32
+    """Numerator of the update's scale alpha / rank. At least 1."""
+
+    dropout: float = 0.0
+    """Share of adapter inputs zeroed in training, from 0 up to but not 1."""
+
+    targets: Targets = Targets.all_linear
+    """Preset of target layers: qv, attention, mlp or all_linear."""
+
+
+class QuantizationKind(StrEnum):
+    """How the base weights are stored."""
+
+    none = "none"
+    nf4 = "nf4"
+
+
+@dataclass(kw_only=True, slots=True)
+class QuantizationConfig:
+    """Storage of the frozen base in four bits (QLoRA).
+
+    Source: Dettmers et al. 2023, https://arxiv.org/abs/2305.14314, section 3.
+    """
+
+    kind: QuantizationKind = QuantizationKind.none
+    """none, or nf4: 4-bit NormalFloat in blocks of 64 weights."""
+
+    double: bool = True
+    """Quantize the blocks' constants too, which saves about 0.4 bits a weight."""
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls after the warm-up."""
+
+    constant = "constant"
+    linear = "linear"
+    cosine = "cosine"
+
+
+@dataclass(kw_only=True, slots=True)
+class TrainConfig:
+    """How the adapter is trained."""
+
+    learning_rate: float = 1e-3
+    """Peak rate of AdamW. Above 0; published LoRA recipes lie between 1e-5 and 3e-3."""
+
+    epochs: float = 1.0
+    """Passes over the training examples. Above 0."""
+
+    max_steps: int | None = None
+    """Stop after so many optimizer steps whatever `epochs` says. At least 1."""
+
+    batch_size: int = 4
+    """Examples in one forward pass. At least 1."""
+
+    accumulation: int = 1
+    """Forward passes summed before one optimizer step. At least 1."""
+
+    warmup_share: float = 0.1
+    """Share of the steps in which the rate rises from 0, from 0 up to but not 1."""
+
+    schedule: Schedule = Schedule.linear
+    """Shape of the rate after the warm-up."""
+
+    weight_decay: float = 0.0
+    """AdamW's decoupled decay of the adapter. At least 0."""
+
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm. Above 0."""
+
+    max_length: int = 512
+    """Longest example in tokens; longer ones are left out and counted, never cut silently. At least 8."""
+
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+
+
+class GeneralKnowledge(StrEnum):
+    """What shows forgetting."""
+
+    none = "none"
+    probe = "probe"
+    """Embedded questions of this project in the form of MMLU."""
+
+    mmlu = "mmlu"
+    """Measuring Massive Multitask Language Understanding, Hendrycks et al. 2021."""
+
+
+class ChoiceForm(StrEnum):
+    """How a multiple-choice question is put to the model."""
+
+    letter = "letter"
+    """The four choices are listed and the letters A to D are compared."""
+
+    continuation = "continuation"
+    """The texts of the four choices are compared as answers."""
+
+
+@dataclass(kw_only=True, slots=True)
+class EvaluateConfig:
+    """What is measured on the base and on the adapted model, with the same questions."""
+
+    general: GeneralKnowledge = GeneralKnowledge.probe
+    """Knowledge questions that show forgetting: probe, mmlu or none."""
+
+    mmlu_dir: str | None = None
+    """Folder with dev/SUBJECT_dev.csv and test/SUBJECT_test.csv; without it the hub's cais/mmlu."""
+
+    limit: int | None = None
+    """Questions a subject, a fixed choice; null for all. At least 1."""
+
+    n_shot: int = 0
+    """Solved questions shown before each one. From 0 to 5 (the probe has 3)."""
+
+    form: ChoiceForm = ChoiceForm.letter
+    """How the choices are compared."""
+
+    perplexity: bool = True
+    """Measure perplexity/domain on the validation answers."""
+
+    batch_size: int = 8
+    """Sequences scored at once; fixed, because it changes scores slightly. At least 1."""
+
+    generation_batch_size: int = 16
+    """Replies generated at once. At least 1."""
+
+    confidence: float = 0.95
+    """Probability that an interval is meant to cover. Between 0.5 and 1."""

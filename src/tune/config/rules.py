@@ -1,0 +1,102 @@
+"""Ranges and combinations that types cannot say; everything wrong is reported at once."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tune.config.recipe import DataFormat, GeneralKnowledge, Metric
+from tune.config.schema import Config, Sampler
+from tune.errors import ConfigError
+
+_MAX_SHOTS = {GeneralKnowledge.probe: 3, GeneralKnowledge.mmlu: 5}
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a number may be."""
+
+    allowed: Callable[[Any], bool]
+    words: str
+
+
+def _at_least(low: float) -> Range:
+    return Range(lambda value: math.isfinite(value) and value >= low, f"{low} or more")
+
+
+_POSITIVE = Range(lambda value: math.isfinite(value) and value > 0, "above 0")
+_SHARE = Range(lambda value: 0 <= value < 1, "from 0 up to but not 1")
+
+RANGES: dict[str, Range] = {
+    "seed": _at_least(0),
+    "data.n_train": _at_least(1),
+    "data.n_validation": _at_least(2),
+    "data.n_test": _at_least(0),
+    "data.max_new_tokens": _at_least(1),
+    "lora.rank": _at_least(1),
+    "lora.alpha": _at_least(1),
+    "lora.dropout": _SHARE,
+    "train.learning_rate": _POSITIVE,
+    "train.epochs": _POSITIVE,
+    "train.max_steps": _at_least(1),
+    "train.batch_size": _at_least(1),
+    "train.accumulation": _at_least(1),
+    "train.warmup_share": _SHARE,
+    "train.weight_decay": _at_least(0),
+    "train.max_grad_norm": _POSITIVE,
+    "train.max_length": _at_least(8),
+    "evaluate.limit": _at_least(1),
+    "evaluate.n_shot": _at_least(0),
+    "evaluate.batch_size": _at_least(1),
+    "evaluate.generation_batch_size": _at_least(1),
+    "evaluate.confidence": Range(lambda value: 0.5 < value < 1, "between 0.5 and 1"),  # noqa: PLR2004
+    "study.n_trials": _at_least(1),
+    "study.seed": _at_least(0),
+    "workers.count": _at_least(1),
+    "workers.threads": _at_least(1),
+    "workers.trials_per_process": _at_least(0),
+}
+
+
+def check(config: Config) -> None:
+    """Raise for every value out of its range and every combination that cannot work.
+
+    Raises:
+        ConfigError: One paragraph that names each key, its value, what is allowed and a way out.
+    """
+    wrong = [*_out_of_range(config), *_impossible(config)]
+    if wrong:
+        raise ConfigError(" ".join(wrong))
+
+
+def _out_of_range(config: Config) -> Iterator[str]:
+    for key, allowed in RANGES.items():
+        value: Any = config
+        for part in key.split("."):
+            value = getattr(value, part)
+        if value is not None and not allowed.allowed(value):
+            yield f"{key}={value} is not allowed: it must be {allowed.words}."
+
+
+def _impossible(config: Config) -> Iterator[str]:
+    data, evaluate = config.data, config.evaluate
+    if not (config.model.embedded or config.model.path):
+        yield "model.path is not set: name a local folder or a hub id, or take model=smollm2_135m."
+    if not data.metrics:
+        yield f"data.metrics=[] is not allowed: name one or more of {', '.join(Metric)}; the first is task/score."
+    if len(set(data.metrics)) < len(data.metrics):
+        yield "data.metrics names a metric twice: name each once."
+    if Metric.execution in data.metrics and data.format is not DataFormat.text_to_sql:
+        yield (
+            f"data.metrics has execution, which needs the tables of data=text_to_sql, but data.format={data.format}: "
+            "use exact_match or numeric."
+        )
+    if data.format is not DataFormat.text_to_sql and not data.path:
+        yield f"data={data.format} needs data.path=FILE_OR_FOLDER, the place of its rows."
+    shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
+    if evaluate.n_shot > shots:
+        yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."
+    if evaluate.mmlu_dir and evaluate.general is not GeneralKnowledge.mmlu:
+        yield "evaluate.mmlu_dir is set, but MMLU is not evaluated: add evaluate=mmlu, or leave the folder out."
+    if config.sweep and config.study.sampler is not Sampler.grid and config.study.n_trials is None:
+        yield f"study.n_trials is not set, and study.sampler={config.study.sampler} has no end of its own."

@@ -1,0 +1,141 @@
+"""The whole configuration: one trial's recipe, and how a study of such trials is run."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tune.config.recipe import (
+    DataConfig,
+    EvaluateConfig,
+    LoraConfig,
+    ModelConfig,
+    QuantizationConfig,
+    TrainConfig,
+)
+
+
+class Sampler(StrEnum):
+    """How the next point is chosen."""
+
+    grid = "grid"
+    """Every combination once, in order."""
+
+    random = "random"
+    tpe = "tpe"
+    """Tree-structured Parzen estimator, Bergstra et al. 2011."""
+
+
+@dataclass(kw_only=True, slots=True)
+class StudyConfig:
+    """How a sweep is run."""
+
+    name: str | None = None
+    """Name of the study; the sweep's name if not set."""
+
+    sampler: Sampler = Sampler.tpe
+    """How the next point is chosen: grid, random or tpe."""
+
+    n_trials: int | None = None
+    """Trials in all, over every start of this study; null for all cells of a grid. At least 1."""
+
+    seed: int = 0
+    """Seeds the sampler."""
+
+    storage: str | None = None
+    """Database of the study (an SQLAlchemy URL); null for sqlite in the runs folder."""
+
+
+@dataclass(kw_only=True, slots=True)
+class WorkersConfig:
+    """The processes that run trials."""
+
+    count: int | None = None
+    """Workers at once; null: one a GPU, else one a core for embedded models and one for others. At least 1."""
+
+    threads: int | None = None
+    """CPU threads of each worker; null: cores divided by workers. At least 1."""
+
+    trials_per_process: int = 0
+    """A worker is replaced after so many trials; 0: it stays and keeps the base loaded."""
+
+
+@dataclass(kw_only=True, slots=True)
+class TrackConfig:
+    """Where studies and runs are recorded."""
+
+    folder: str | None = None
+    """Folder of studies, databases and artifacts; null for mlruns/ of the checkout, or here."""
+
+    experiment: str = "tune"
+    """MLflow experiment that the runs are listed under."""
+
+
+class Direction(StrEnum):
+    """Which end of the objective is better."""
+
+    maximize = "maximize"
+    minimize = "minimize"
+
+
+@dataclass(kw_only=True, slots=True)
+class ObjectiveConfig:
+    """The one number that the search is about."""
+
+    metric: str = "task/score"
+    """A metric that the trial's evaluation produces."""
+
+    direction: Direction = Direction.maximize
+    """maximize or minimize."""
+
+
+@dataclass(kw_only=True, slots=True)
+class SweepConfig:
+    """What to search, and for what."""
+
+    name: str
+    """Name of the sweep, and of its study unless `study.name` says otherwise."""
+
+    question: str = ""
+    """What the sweep answers, in one sentence."""
+
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    """What is maximized or minimized."""
+
+    space: dict[str, Any] = field(default_factory=dict)
+    """Key of the configuration → a list of choices, {low, high, log, step}, or {times: KEY, choices: [...]}."""
+
+
+class ReportFormat(StrEnum):
+    """How `report` prints a study."""
+
+    table = "table"
+    json = "json"
+
+
+@dataclass(kw_only=True, slots=True)
+class ReportConfig:
+    """How `report` prints a study."""
+
+    format: ReportFormat = ReportFormat.table
+    """table for people, json for programs."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Config:
+    """Everything; conf/config.yaml is its table of contents."""
+
+    seed: int = 0
+    """Seeds the trial: adapter, order of examples, dropout. At least 0."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    study: StudyConfig = field(default_factory=StudyConfig)
+    workers: WorkersConfig = field(default_factory=WorkersConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    sweep: SweepConfig | None = None
+    """Set by `+sweep=NAME`."""
