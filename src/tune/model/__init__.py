@@ -1,0 +1,1 @@
+"""The frozen base and what is attached to it: fetch, load, quantize, adapt. The only user of PEFT and bitsandbytes."""

@@ -1,0 +1,205 @@
+"""The frozen base, ready to be scored and adapted: model, tokenizer, and a digest of what they are."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tune.config.recipe import Device, Dtype, ModelConfig, QuantizationConfig, QuantizationKind
+from tune.errors import AssetError, ConfigError
+from tune.model.digest import weights_digest
+from tune.model.source import check_folder
+
+if TYPE_CHECKING:
+    import torch
+
+# Reserved for padding in models that ship no pad token (Llama 3, Qwen, Mistral, Phi).
+_PAD_CANDIDATES = ("<|finetune_right_pad_id|>", "<|pad|>", "<pad>", "[PAD]", "<|padding|>", "<|endoftext|>")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Base:
+    """A pretrained model whose weights never change."""
+
+    model: Any
+    """transformers causal language model in eval mode, no parameter asks for gradients."""
+
+    tokenizer: Any
+    """Its tokenizer; the pad token is set."""
+
+    device: "torch.device"
+    """Where the weights are."""
+
+    dtype: "torch.dtype"
+    """Number format of what is not quantized, and of the computation."""
+
+    digest: str
+    """SHA-256 over the weights files and config, before quantization."""
+
+
+def load_base(model: ModelConfig, quantization: QuantizationConfig, *, folder: Path | str) -> Base:
+    """Return the base model, frozen.
+
+    Args:
+        model: Device, number format and, for a hub model, the revision.
+        quantization: Storage of the linear layers.
+        folder: Local folder of the model, or a hub id.
+
+    Raises:
+        AssetError: The hub does not give the model, or its files do not make up a whole one.
+        ConfigError: The device is not there, or the folder holds no plain safetensors model.
+    """
+    device = pick_device(model.device)
+    dtype = pick_dtype(model.dtype, device)
+    local = _local_folder(folder, model.revision)
+    with _one_paragraph(local):
+        tokenizer = _load_tokenizer(local)
+        network = _load_network(local, quantization, device=device, dtype=dtype)
+    network.config.use_cache = True
+    network.generation_config.pad_token_id = tokenizer.pad_token_id
+    return Base(
+        model=network.eval().requires_grad_(requires_grad=False),
+        tokenizer=tokenizer,
+        device=device,
+        dtype=dtype,
+        digest=weights_digest(local),
+    )
+
+
+def pick_device(device: Device) -> "torch.device":
+    """Return the device; `auto` is CUDA where there is one.
+
+    Raises:
+        ConfigError: CUDA is asked for and there is none.
+    """
+    import torch
+
+    if device is Device.cuda and not torch.cuda.is_available():
+        msg = (
+            "model.device=cuda, but torch sees no CUDA device. Use model.device=cpu or auto, "
+            "or install the torch build for your driver."
+        )
+        raise ConfigError(msg)
+    use_cuda = device is Device.cuda or (device is Device.auto and torch.cuda.is_available())
+    return torch.device("cuda", torch.cuda.current_device()) if use_cuda else torch.device("cpu")
+
+
+def pick_dtype(dtype: Dtype, device: "torch.device") -> "torch.dtype":
+    """Return the number format; `auto` is bfloat16 on CUDA and float32 on CPU."""
+    import torch
+
+    if dtype is Dtype.auto:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    named = getattr(torch, dtype.value)
+    assert isinstance(named, torch.dtype)
+    return named
+
+
+def _local_folder(folder: Path | str, revision: str | None) -> Path:
+    """Return where the files are, fetched from the hub if need be."""
+    local = Path(folder) if Path(folder).is_dir() else _snapshot(str(folder), revision)
+    check_folder(local, str(folder))
+    return local
+
+
+def _snapshot(hub_id: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    wanted = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    try:
+        # Some repositories carry the weights twice, in another layout or in subfolders.
+        found = snapshot_download(
+            hub_id, revision=revision, allow_patterns=wanted, ignore_patterns=["consolidated*", "*/*"]
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        at = f" at revision {revision}" if revision else ""
+        msg = (
+            f"model.path={hub_id} is no local folder, and the hub does not give it{at}: {_first_line(error)} "
+            "Check the name, log in with `hf auth login` if it is gated, or use model.path=FOLDER or an embedded model."
+        )
+        raise AssetError(msg) from error
+    return Path(found)
+
+
+@contextmanager
+def _one_paragraph(folder: Path) -> Iterator[None]:
+    """Turn what the libraries raise about broken files into one paragraph."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        msg = (
+            f"the model in {folder} cannot be loaded: {_first_line(error)} "
+            "Copy or fetch it again, or use a transformers version that knows it."
+        )
+        raise AssetError(msg) from error
+
+
+def _load_network(
+    folder: Path, quantization: QuantizationConfig, *, device: "torch.device", dtype: "torch.dtype"
+) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    from tune.model import quantize
+    from tune.model.progress import no_progress_bars
+
+    quantized = quantization.kind is not QuantizationKind.none
+    extra = {"quantization_config": quantize.bits_config(quantization, dtype=dtype)} if quantized else {}
+    with no_progress_bars():
+        network, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            device_map={"": str(device)},
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            **extra,
+        )
+    _refuse_missing(folder, report["missing_keys"])
+    if quantized:
+        quantize.keep_unpacked(network)
+    return network
+
+
+def _refuse_missing(folder: Path, missing: "set[str] | list[str]") -> None:
+    """A base must not be random: transformers fills what a file lacks with random numbers and goes on."""
+    if missing:
+        names = ", ".join(sorted(missing)[:3])
+        msg = f"the weights in {folder} lack {len(missing)} tensors of this architecture ({names}). Copy it again."
+        raise AssetError(msg)
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = _pad_token(tokenizer)
+    return tokenizer
+
+
+def _pad_token(tokenizer: Any) -> str:
+    """Return a token for padding: one that is reserved, else the end token.
+
+    The end token is the last resort: whoever masks labels by the pad token's id would also
+    hide every end, and the model would never learn to stop.
+    """
+    vocabulary = tokenizer.get_vocab()
+    reserved = [token for token in _PAD_CANDIDATES if token in vocabulary and token != tokenizer.eos_token]
+    if not reserved and tokenizer.eos_token is None:
+        msg = "the tokenizer has neither a pad token nor an end token. Set one of them in its tokenizer_config.json."
+        raise AssetError(msg)
+    if not reserved:
+        logging.getLogger(__name__).warning("no reserved pad token: padding with the end token %s", tokenizer.eos_token)
+    return str(reserved[0] if reserved else tokenizer.eos_token)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    line = text[0].strip() if text else type(error).__name__
+    return line if line.endswith(".") else f"{line}."
