@@ -1,0 +1,64 @@
+"""Replies of a model: greedy, batched, longest prompts first."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def generate_replies(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Return one reply a prompt, in the order of the prompts, without special tokens.
+
+    Args:
+        model: Causal language model, adapted or not; left in the mode it was in.
+        tokenizer: Its tokenizer; the pad token is set.
+        prompts: N lists of token ids, each ending where the reply starts.
+        max_new_tokens: Longest reply, in tokens.
+        batch_size: Prompts at once; similar lengths go together, so little is padded.
+        on_progress: Is told (replies so far, N).
+    """
+    import torch
+
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    replies = [""] * len(prompts)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                chosen = order[start : start + batch_size]
+                texts = _generate(model, tokenizer, [prompts[index] for index in chosen], max_new_tokens)
+                for index, text in zip(chosen, texts, strict=True):
+                    replies[index] = text
+                if on_progress:
+                    on_progress(start + len(chosen), len(order))
+    finally:
+        model.train(was_training)
+    return replies
+
+
+def _generate(model: Any, tokenizer: Any, prompts: list[Sequence[int]], max_new_tokens: int) -> list[str]:
+    import torch
+
+    longest = max(len(prompt) for prompt in prompts)
+    ids = torch.full((len(prompts), longest), tokenizer.pad_token_id)  # (B, T), padded on the left
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :] = torch.tensor(list(prompt))
+        mask[row, longest - len(prompt) :] = 1
+    out = model.generate(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )  # (B, T + new)
+    texts = tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
+    return [text.strip() for text in texts]

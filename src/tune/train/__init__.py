@@ -1,0 +1,1 @@
+"""Training an adapter. Only user of TRL."""

@@ -1,0 +1,1 @@
+"""One configuration and one seed, from the base to an outcome."""

@@ -1,0 +1,76 @@
+"""The base's scores, measured once and kept: every trial of every study with the same fingerprint shares them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tune import paths
+from tune.config.digest import digest
+from tune.config.schema import Config
+from tune.trial.measure import Measured, write_json
+from tune.trial.task import Task
+
+
+def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, template: str) -> str:
+    """Return the digest of all that moves a base score.
+
+    Args:
+        config: Quantization, number of shots, form, batch sizes, reply length.
+        task: Digests of validation questions and knowledge questions.
+        weights: Digest of the base's files.
+        dtype: Number format that it computes in.
+        template: The chat template.
+    """
+    evaluate, data = config.evaluate, config.data
+    return digest(
+        {
+            "version": 1,
+            "weights": weights,
+            "dtype": dtype,
+            "quantization": [config.quantization.kind, config.quantization.double],
+            "template": template,
+            "validation": [(e.id, [(m.role, m.content) for m in e.messages], e.answer) for e in task.splits.validation],
+            "metrics": data.metrics,
+            "max_new_tokens": data.max_new_tokens,
+            "general": [task.bank.name, task.bank.digest] if task.bank else None,
+            "n_shot": evaluate.n_shot,
+            "form": evaluate.form,
+            "batch_sizes": [evaluate.batch_size, evaluate.generation_batch_size],
+        }
+    )
+
+
+class Baseline:
+    """Base scores in the cache, under their fingerprint; one process measures, the others read."""
+
+    def __init__(self, name: str) -> None:
+        self._file = paths.cache_dir() / "baselines" / f"{name}.json"
+        self._lock = FileLock(f"{self._file}.lock")
+
+    def measure_if_free(self, measure: Callable[[], Measured]) -> None:
+        """Measure and keep, unless it is kept already or another process is at it."""
+        if not self._file.is_file():
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with self._lock.acquire(timeout=0):
+                    self._fill(measure)
+            except Timeout:
+                return
+
+    def get(self, measure: Callable[[], Measured]) -> Measured:
+        """Return the kept scores; wait for the process that measures them, or measure."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            self._fill(measure)
+        return Measured.from_json(json.loads(self._file.read_text(encoding="utf-8")))
+
+    def _fill(self, measure: Callable[[], Measured]) -> None:
+        if not self._file.is_file():
+            write_json(self._file, measure().to_json())
+
+    @property
+    def file(self) -> Path:
+        """Return where the scores are kept."""
+        return self._file

@@ -1,0 +1,71 @@
+"""What `python -m tune lora.rank=8` does: one trial, without a search, in this process."""
+
+import shlex
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from tune import paths
+from tune.config.compose import difference, to_yaml
+from tune.config.schema import Config
+from tune.errors import TrialError
+from tune.track.environment import environment
+from tune.track.folder import check_writable
+from tune.track.mlflow_store import MlflowStore
+from tune.track.recorder import RunRecorder, RunStatus
+from tune.trial.outcome import Outcome
+from tune.trial.task import Task, model_folder, read_task
+
+
+def run_single(config: Config) -> tuple[Outcome, Path]:
+    """Run one trial and return what it found and the folder of its files.
+
+    Raises:
+        TrialError: It ended without a result.
+        TuneError: The user can do something about it.
+    """
+    task = read_task(config)
+    runs = paths.runs_dir(config.track.folder)
+    check_writable(runs)
+    console = Console(stderr=True, highlight=False)
+    words = " ".join(difference(config)) or "the default recipe"
+    console.print(f"[bold]tune[/]  one trial: {config.model.label}, {config.data.format}, {words}", soft_wrap=True)
+    name = time.strftime("%Y%m%d-%H%M%S")
+    folder = runs / "trials" / name
+    store = MlflowStore(runs, config.track.experiment)
+    store.prepare()
+    command = shlex.join(["python", "-m", "tune", *difference(config)])
+    recorder = store.trial_run(name=f"trial-{name}", study_run_id=None, tags={"tune.command": command})
+    status = RunStatus.failed
+    try:
+        outcome = _run(config, task, folder, recorder, console)
+        status = RunStatus.finished
+    except KeyboardInterrupt:
+        status = RunStatus.killed
+        raise
+    except TrialError as error:
+        recorder.tags({"tune.reason": error.reason, "tune.message": str(error)})
+        raise
+    finally:
+        recorder.finish(status)
+    return outcome, folder
+
+
+def _run(config: Config, task: Task, folder: Path, recorder: RunRecorder, console: Console) -> Outcome:
+    from tune.trial.run import open_bench, run_trial
+
+    recorder.params({"lora.rank": config.lora.rank, "lora.alpha": config.lora.alpha, "seed": config.seed})
+    recorder.text("config.yaml", to_yaml(config))
+    recorder.text("environment.txt", "\n".join(f"{key}: {value}" for key, value in environment().items()))
+    with console.status("loading the model") as status:
+        bench = open_bench(config, task, folder=model_folder(config, announce=console.print))
+
+        def on(phase: str, done: int, total: int) -> None:
+            status.update(f"{phase} {done}/{total}")
+
+        outcome = run_trial(config, bench, folder=folder, recorder=recorder, on=on)
+    recorder.metrics(outcome.metrics)
+    recorder.artifact(folder / "scores.json")
+    recorder.artifact(folder / "adapter", folder="adapter")
+    return outcome

@@ -1,0 +1,174 @@
+"""Measure a model, adapted or not, on everything that is reported; and compare two such measurements."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune.config.metrics import PREFIX
+from tune.config.schema import Config
+from tune.data.mask import prompt_ids, tokenize
+from tune.errors import EvaluationError
+from tune.evaluate.generate import generate_replies
+from tune.evaluate.harness import score_choices
+from tune.evaluate.paired import Delta, clustered_delta, paired_delta
+from tune.evaluate.perplexity import Surprise, measure_surprise
+from tune.evaluate.task import score_replies
+from tune.trial.task import Task
+
+Progress = Callable[[str, int, int], None]
+"""Is told (phase, done, in all)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """One model's scores, example by example."""
+
+    fingerprint: str
+    """What model was measured how on what; only the model may differ between the two sides of a delta."""
+
+    scores: dict[str, NDArray[np.float64]]
+    """(N,) each; by metric of the task, and right, logprob for knowledge questions."""
+
+    ids: dict[str, tuple[str, ...]]
+    """What the scores belong to: task and general."""
+
+    replies: tuple[str, ...]
+    """What the model said on the task."""
+
+    surprise: Surprise
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists."""
+        surprise = {name: getattr(self.surprise, name).tolist() for name in Surprise.__slots__}
+        scores = {name: values.tolist() for name, values in self.scores.items()}
+        return {
+            "fingerprint": self.fingerprint,
+            "scores": scores,
+            "ids": {name: list(ids) for name, ids in self.ids.items()},
+            "replies": list(self.replies),
+            "surprise": surprise,
+        }
+
+    @staticmethod
+    def from_json(plain: dict[str, Any]) -> "Measured":
+        """Return what `to_json` wrote."""
+        return Measured(
+            fingerprint=plain["fingerprint"],
+            scores={name: np.array(values) for name, values in plain["scores"].items()},
+            ids={name: tuple(ids) for name, ids in plain["ids"].items()},
+            replies=tuple(plain["replies"]),
+            surprise=Surprise(**{name: np.array(values) for name, values in plain["surprise"].items()}),
+        )
+
+
+def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerprint: str, on: Progress) -> Measured:
+    """Return the scores of a model on the validation split and the knowledge questions.
+
+    Raises:
+        Diverged: A score is NaN or infinite.
+    """
+    asked, evaluate = task.splits.validation, config.evaluate
+    replies = generate_replies(
+        model,
+        tokenizer,
+        [prompt_ids(tokenizer, example) for example in asked],
+        max_new_tokens=config.data.max_new_tokens,
+        batch_size=evaluate.generation_batch_size,
+        on_progress=lambda done, total: on("answers", done, total),
+    )
+    tokens = [tokenize(tokenizer, example) for example in asked]
+    surprise = measure_surprise(
+        model,
+        [(item.ids, item.n_prompt) for item in tokens],
+        batch_size=evaluate.batch_size,
+        pad_id=tokenizer.pad_token_id,
+        on_progress=lambda done, total: on("perplexity", done, total),
+    )
+    scores = {metric.value: score_replies(asked, replies, metric) for metric in config.data.metrics}
+    ids = {"task": tuple(example.id for example in asked)}
+    if task.bank is not None:
+        choices = score_choices(
+            model,
+            tokenizer,
+            task.bank,
+            form=evaluate.form,
+            n_shot=evaluate.n_shot,
+            batch_size=evaluate.batch_size,
+            on_progress=lambda done, total: on("knowledge", done, total),
+        )
+        scores |= {"general/right": choices.correct, "general/logprob": choices.right_logprob}
+        ids |= {"general": choices.ids, "subject": choices.subjects}
+    return Measured(fingerprint=fingerprint, scores=scores, ids=ids, replies=tuple(replies), surprise=surprise)
+
+
+def compare(base: Measured, tuned: Measured, config: Config) -> dict[str, float]:
+    """Return the metrics of the adapted model, of its base, and their paired deltas.
+
+    Raises:
+        EvaluationError: The two were measured differently or on different questions.
+    """
+    if base.fingerprint != tuned.fingerprint or base.ids != tuned.ids:
+        msg = (
+            f"base and adapted model were not measured alike (fingerprints {base.fingerprint[:12]} and "
+            f"{tuned.fingerprint[:12]}), so no delta can be given. Measure both with the same settings."
+        )
+        raise EvaluationError(msg)
+    metrics: dict[str, float] = {}
+    names = {"score": config.data.metrics[0].value} | {metric.value: metric.value for metric in config.data.metrics}
+    for name, source in names.items():
+        delta = paired_delta(base.scores[source], tuned.scores[source], confidence=config.evaluate.confidence)
+        metrics |= _row(f"task/{name}", base.scores[source], tuned.scores[source])
+        metrics |= {f"task/{name}_{end}": value for end, value in _ends(delta).items() if end != "delta_stderr"}
+    metrics |= {"eval/loss": tuned.surprise.loss, "eval/loss_base": base.surprise.loss}
+    if config.evaluate.perplexity:
+        metrics |= _perplexity(base.surprise, tuned.surprise)
+    if "general" in base.ids:
+        metrics |= _general(base, tuned, config)
+    return metrics
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write beside, then rename: the file is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+    beside.replace(path)
+
+
+def _general(base: Measured, tuned: Measured, config: Config) -> dict[str, float]:
+    prefix, confidence, subjects = PREFIX[config.evaluate.general], config.evaluate.confidence, base.ids["subject"]
+    right = clustered_delta(
+        base.scores["general/right"], tuned.scores["general/right"], subjects, confidence=confidence
+    )
+    said = clustered_delta(
+        base.scores["general/logprob"], tuned.scores["general/logprob"], subjects, confidence=confidence
+    )
+    return {
+        **_row(f"{prefix}/acc", base.scores["general/right"], tuned.scores["general/right"]),
+        **{f"{prefix}/{end}": value for end, value in _ends(right).items()},
+        **_row(f"{prefix}/logprob", base.scores["general/logprob"], tuned.scores["general/logprob"]),
+        **{f"{prefix}/logprob_{end}": value for end, value in _ends(said).items()},
+    }
+
+
+def _perplexity(base: Surprise, tuned: Surprise) -> dict[str, float]:
+    before, after = base.perplexity, tuned.perplexity
+    return {
+        "perplexity/domain": after,
+        "perplexity/domain_base": before,
+        "perplexity/domain_delta": after - before,
+    }
+
+
+def _row(name: str, base: NDArray[np.float64], tuned: NDArray[np.float64]) -> dict[str, float]:
+    return {name: float(tuned.mean()), f"{name}_base": float(base.mean())}
+
+
+def _ends(delta: Delta) -> dict[str, float]:
+    return {"delta": delta.mean, "delta_low": delta.low, "delta_high": delta.high, "delta_stderr": delta.stderr}

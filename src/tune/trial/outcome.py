@@ -1,0 +1,38 @@
+"""What a trial returns."""
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """How a trial ended."""
+
+    complete = "complete"
+    failed = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a trial ended, and what it found."""
+
+    state: State
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    """By the names of `tune.config.metrics`; empty when the trial failed."""
+
+    reason: str | None = None
+    """One word for a failure: diverged, nothing_learned, interrupted, killed, bug."""
+
+    message: str = ""
+    """What happened, in a sentence."""
+
+    adapter: str | None = None
+    """Folder of the adapter."""
+
+    notes: tuple[str, ...] = ()
+    """What was left out, cut or chosen on the way."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)

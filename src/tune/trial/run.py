@@ -1,0 +1,153 @@
+"""One trial: base, adapter, training, scores, deltas. Here the siblings meet."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tune.config.schema import Config
+from tune.data.mask import Tokens, tokenize
+from tune.errors import DataError, Diverged
+from tune.examples import Example
+from tune.model import adapt
+from tune.model.load import Base, load_base
+from tune.model.quantize import import_quietly
+from tune.track.recorder import RunRecorder
+from tune.train.fit import Fitted, fit
+from tune.trial.baseline import Baseline, fingerprint
+from tune.trial.measure import Measured, Progress, compare, measure, write_json
+from tune.trial.meter import Meter
+from tune.trial.outcome import Outcome, State
+from tune.trial.task import Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """What a worker keeps between trials: the base in memory and the task."""
+
+    base: Base
+    task: Task
+    model_key: str
+    """Which model and quantization the base is; another trial may ask for another."""
+
+
+def open_bench(config: Config, task: Task, *, folder: Path | str) -> Bench:
+    """Load the base.
+
+    Raises:
+        AssetError: The model cannot be loaded.
+    """
+    quiet_libraries()
+    return Bench(
+        base=load_base(config.model, config.quantization, folder=folder), task=task, model_key=model_key(config)
+    )
+
+
+def model_key(config: Config) -> str:
+    """Return what tells one loaded base from another."""
+    return repr((config.model, config.quantization))
+
+
+def run_trial(config: Config, bench: Bench, *, folder: Path, recorder: RunRecorder, on: Progress) -> Outcome:
+    """Train and score one adapter; the base is left as it was.
+
+    Args:
+        config: The trial's whole configuration.
+        bench: Its base and its task.
+        folder: Where adapter and per-example scores go.
+        recorder: Its run; losses are recorded as they come.
+        on: Is told how far it is.
+
+    Raises:
+        TrialError: It ended without a result; the reason is the error's.
+    """
+    base, task = bench.base, bench.task
+    meter = Meter(base.device)
+    name = fingerprint(
+        config, task, weights=base.digest, dtype=str(base.dtype), template=str(base.tokenizer.chat_template)
+    )
+    baseline = Baseline(name)
+
+    def measure_base() -> Measured:
+        return measure(base.model, base.tokenizer, config, task, fingerprint=name, on=_named("base ", on))
+
+    baseline.measure_if_free(measure_base)
+    _seed_everything(config.seed)
+    tokens, notes = _training_tokens(base.tokenizer, task.splits.train, config.train.max_length)
+    adapted = adapt.attach(base, config.lora, seed=config.seed)
+    try:
+        fitted = _train(adapted, tokens, config, recorder=recorder, on=on)
+        adapt.save(adapted, folder / "adapter")
+        tuned = measure(adapted.model, base.tokenizer, config, task, fingerprint=name, on=on)
+    finally:
+        adapt.detach(adapted)
+    before = baseline.get(measure_base)
+    write_json(folder / "scores.json", {"base": before.to_json(), "adapted": tuned.to_json()})
+    metrics = compare(before, tuned, config) | {
+        "train/loss": _last_losses(fitted),
+        "cost/trainable_params": float(adapted.trainable),
+        "cost/train_tokens": float(fitted.n_tokens),
+        **meter.read(),
+    }
+    more = (*task.splits.notes, *notes, *([adapted.note] if adapted.note else []))
+    return Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=more)
+
+
+def quiet_libraries() -> None:
+    """Let libraries speak only when something is wrong; tune reports progress itself."""
+    import_quietly()
+    import datasets
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+
+
+def _train(
+    adapted: adapt.Adapted, tokens: list[Tokens], config: Config, *, recorder: RunRecorder, on: Progress
+) -> Fitted:
+    def on_step(step: int, total: int, loss: float) -> None:
+        recorder.metrics({"train/step_loss": loss}, step=step)
+        on("train", step, total)
+
+    rows = [{"input_ids": list(item.ids), "labels": item.labels} for item in tokens]
+    return fit(adapted.model, adapted.base.tokenizer, rows, config.train, seed=config.seed, on_step=on_step)
+
+
+def _training_tokens(tokenizer: Any, examples: tuple[Example, ...], max_length: int) -> tuple[list[Tokens], list[str]]:
+    tokens = [tokenize(tokenizer, example) for example in examples]
+    short = [item for item in tokens if len(item.ids) <= max_length]
+    if not short:
+        longest = min(len(item.ids) for item in tokens)
+        msg = (
+            f"every example is longer than train.max_length={max_length} tokens; the shortest has {longest}. Raise it."
+        )
+        raise DataError(msg)
+    left_out = len(tokens) - len(short)
+    notes = [f"{left_out} of {len(tokens)} examples are longer than train.max_length={max_length} and were left out."]
+    return short, notes if left_out else []
+
+
+def _last_losses(fitted: Fitted) -> float:
+    """Return the mean training loss of the last quarter of the steps; one step alone is noise."""
+    last = fitted.losses[-max(1, len(fitted.losses) // 4) :]
+    if not last:
+        msg = "training ended before its first step."
+        raise Diverged(msg)
+    return sum(last) / len(last)
+
+
+def _seed_everything(seed: int) -> None:
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - what libraries draw from
+    torch.manual_seed(seed)
+
+
+def _named(prefix: str, on: Progress) -> Callable[[str, int, int], None]:
+    return lambda phase, done, total: on(prefix + phase, done, total)

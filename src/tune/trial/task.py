@@ -1,0 +1,63 @@
+"""Everything that all trials of a study share: the data, the knowledge questions, the model's folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune.config.recipe import EvaluateConfig, GeneralKnowledge
+from tune.config.schema import Config
+from tune.data.load import embedded_texts, load_splits
+from tune.errors import DataError
+from tune.evaluate.questions import QuestionBank, check_shots, read_hub_mmlu, read_mmlu, read_probe
+from tune.examples import Splits
+from tune.model.assets import embedded_folder
+from tune.model.source import check_source, resolve_source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What is asked of base and adapted model alike."""
+
+    splits: Splits
+    bank: QuestionBank | None
+    """Knowledge questions; None when forgetting is not measured."""
+
+
+def read_task(config: Config) -> Task:
+    """Return the data and the questions; torch is not imported, so that a mistake in a file is told at once.
+
+    Raises:
+        ConfigError: The model's folder or a setting of the evaluation is not usable.
+        DataError: A data file is missing, broken, or holds too little.
+    """
+    check_source(config.model)
+    bank = _bank(config.evaluate)
+    if bank is not None:
+        check_shots(bank, config.evaluate.n_shot)
+    splits = load_splits(config.data)
+    if len(splits.train) < 1:
+        msg = "no example is left to train on. Raise data.n_train or give more rows."
+        raise DataError(msg)
+    return Task(splits=splits, bank=bank)
+
+
+def model_folder(config: Config, *, announce: Callable[[str], None]) -> Path | str:
+    """Return the model's local folder or hub id; an embedded model is fetched or made first.
+
+    Raises:
+        AssetError: It cannot be had.
+    """
+    if config.model.path is not None:
+        return resolve_source(config.model)
+    assert config.model.embedded is not None
+    return embedded_folder(config.model.embedded, texts=embedded_texts(), announce=announce)
+
+
+def _bank(evaluate: EvaluateConfig) -> QuestionBank | None:
+    if evaluate.general is GeneralKnowledge.none:
+        return None
+    if evaluate.general is GeneralKnowledge.probe:
+        return read_probe(limit=evaluate.limit)
+    if evaluate.mmlu_dir is None:
+        return read_hub_mmlu(limit=evaluate.limit)
+    return read_mmlu(Path(evaluate.mmlu_dir).expanduser(), limit=evaluate.limit)
