@@ -1,0 +1,1 @@
+"""What a study says at its end: tables and verdicts, from what was recorded."""

@@ -1,0 +1,1 @@
+"""The search: what is tried next, by whom, and how it ended. Only user of Optuna."""

@@ -1,0 +1,158 @@
+"""What `python -m tune +sweep=NAME` does: check, summarise, run or go on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tune import paths
+from tune.config.compose import difference
+from tune.config.metrics import metric_names
+from tune.config.schema import Config
+from tune.errors import AssetError, ConfigError, Interrupted, nearest
+from tune.study.progress import Screen
+from tune.study.space import Choices, Dimension, Span, parse_space
+from tune.study.storage import load_study, n_wanted, open_study, snapshot, stored_config, study_name
+from tune.study.supervisor import Supervisor, n_threads, n_workers
+from tune.track.environment import environment
+from tune.track.folder import check_writable
+from tune.track.mlflow_store import MlflowStore
+from tune.track.recorder import RunStatus
+from tune.track.records import StudyRecord
+from tune.trial.task import read_task
+
+
+def check_study(config: Config) -> tuple[Dimension, ...]:
+    """Return the search space; everything that can be known to be wrong is said now.
+
+    Raises:
+        ConfigError: The space or the objective is not allowed.
+        DataError: A data file is missing or broken.
+    """
+    assert config.sweep is not None
+    study_name(config)
+    dimensions = parse_space(config)
+    known = metric_names(config)
+    metric = config.sweep.objective.metric
+    if metric not in known:
+        msg = f"sweep.objective.metric={metric} is produced by no evaluation here. {nearest(metric, known)}"
+        raise ConfigError(msg)
+    read_task(config)
+    return dimensions
+
+
+def run_study(config: Config) -> StudyRecord:
+    """Run the study to its end, or go on with it, and return it.
+
+    Raises:
+        TuneError: The user can do something about it.
+        KeyboardInterrupt: Somebody asked to stop.
+    """
+    dimensions = check_study(config)
+    runs = paths.runs_dir(config.track.folder)
+    check_writable(runs)
+    study, is_new = open_study(config, runs)
+    screen = Screen()
+    now = snapshot(study)
+    screen.summary(_summary(config, dimensions, runs, is_new=is_new, now=now), title=study_name(config))
+    if now.done >= now.n_trials:
+        return now
+    _fetch_model(config)
+    store = MlflowStore(runs, config.track.experiment)
+    store.prepare()
+    recorder = store.study_run(
+        study_name(config), tags={"tune.question": config.sweep.question if config.sweep else ""}
+    )
+    study.set_user_attr("run_id", recorder.run_id)
+    status = RunStatus.killed
+    try:
+        recorder.text("environment.txt", "\n".join(f"{key}: {value}" for key, value in environment().items()))
+        with screen:
+            now = Supervisor(study=study, config=config, runs=runs, watcher=screen).run()
+        best = now.ranked()[:1]
+        recorder.metrics({f"best/{now.metric}": best[0].metrics[now.metric]} if best else {})
+        status = RunStatus.finished if best else RunStatus.failed
+    except Exception:
+        status = RunStatus.failed
+        raise
+    finally:
+        recorder.finish(status)
+    return now
+
+
+def read_study(name: str, config: Config) -> StudyRecord:
+    """Return a study as it stands.
+
+    Raises:
+        StudyError: There is none of this name.
+    """
+    return snapshot(load_study(name, config, paths.runs_dir(config.track.folder)))
+
+
+def work(name: str, config: Config) -> int:
+    """Run trials of a study in this process until none is left; return the exit code."""
+    from tune.study.worker import Worker
+
+    runs = paths.runs_dir(config.track.folder)
+    study = load_study(name, config, runs)
+    threads = str(n_threads(stored_config(study)))
+    os.environ.setdefault("OMP_NUM_THREADS", threads)
+    try:
+        Worker(study, runs).work()
+    except Interrupted:
+        return 130
+    return 0
+
+
+def _fetch_model(config: Config) -> None:
+    """Get the model before workers start, in a process of its own: converting needs torch, this process does not."""
+    if config.model.path is not None:
+        return
+    done = subprocess.run(
+        [sys.executable, "-m", "tune", "fetch", f"model.embedded={config.model.embedded}"], check=False
+    )
+    if done.returncode:
+        msg = f"model.embedded={config.model.embedded} could not be made ready; the reason stands above."
+        raise AssetError(msg)
+
+
+def _summary(
+    config: Config, dimensions: tuple[Dimension, ...], runs: Path, *, is_new: bool, now: StudyRecord
+) -> list[tuple[str, str]]:
+    assert config.sweep is not None
+    data = config.data
+    state = "new" if is_new else f"going on: {now.done} of {now.n_trials} trials have ended"
+    return [
+        ("question", config.sweep.question),
+        ("study", state),
+        ("search", "; ".join(_words(dimension) for dimension in dimensions)),
+        ("objective", f"{config.sweep.objective.direction} {config.sweep.objective.metric} ({data.metrics[0]})"),
+        ("trials", f"{n_wanted(config, dimensions)} ({config.study.sampler}), seed {config.seed}"),
+        ("model", f"{config.model.label}, quantization {config.quantization.kind}"),
+        ("data", f"{data.format}, {data.n_train or 'all'} to train on, {data.n_validation} to score on"),
+        ("forgetting", _forgetting(config)),
+        ("workers", f"{n_workers(config)} with {n_threads(config)} thread(s) each"),
+        ("folder", str(runs)),
+        ("changed", " ".join(difference(config)) or "nothing"),
+    ]
+
+
+def _forgetting(config: Config) -> str:
+    evaluate = config.evaluate
+    amount = "all questions" if evaluate.limit is None else f"{evaluate.limit} question(s) a subject"
+    return (
+        "not measured"
+        if evaluate.general == "none"
+        else f"{evaluate.general}, {amount}, {evaluate.n_shot}-shot, {evaluate.form}"
+    )
+
+
+def _words(dimension: Dimension) -> str:
+    if isinstance(dimension, Span):
+        return f"{dimension.key} {dimension.low:g} to {dimension.high:g}{' (log)' if dimension.log else ''}"
+    values = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in dimension.values)
+    return (
+        f"{dimension.key} {{{values}}}"
+        if isinstance(dimension, Choices)
+        else f"{dimension.key} {{{values}}} x {dimension.times}"
+    )

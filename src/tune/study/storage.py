@@ -1,0 +1,212 @@
+"""Where a study is kept: its folder, its database, and what it was started with."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from tune.config.compose import from_yaml, leaves, to_yaml
+from tune.config.schema import Config, Sampler
+from tune.errors import ConfigError, StudyError, nearest
+from tune.study.space import Dimension, grid, parse_space
+from tune.track.records import StudyRecord, TrialRecord
+
+_FREE = ("study.n_trials", "study.name", "study.storage", "workers.", "track.", "report.", "sweep.question")
+"""Keys that may differ when a study goes on: they do not change what a trial is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyFolder:
+    """The files of one study."""
+
+    runs: Path
+    """Folder of all studies."""
+
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Return the study's own folder."""
+        return self.runs / "studies" / self.name
+
+    def trial(self, number: int) -> Path:
+        """Return the folder of one trial."""
+        return self.path / "trials" / f"{number:04d}"
+
+    def lock(self, what: str) -> FileLock:
+        """Return a lock between the study's processes."""
+        return FileLock(self.path / f".{what}.lock")
+
+
+def study_name(config: Config) -> str:
+    """Return the name: `study.name`, else the sweep's.
+
+    Raises:
+        ConfigError: It cannot be the name of a folder.
+    """
+    assert config.sweep is not None
+    name = config.study.name or config.sweep.name
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+        msg = f"study.name={name} is not allowed: use letters, digits, dots, dashes and underscores."
+        raise ConfigError(msg)
+    return name
+
+
+def storage_url(config: Config, runs: Path) -> str:
+    """Return the database that the study is kept in."""
+    return config.study.storage or f"sqlite:///{runs / 'optuna.db'}"
+
+
+def open_storage(url: str, runs: Path) -> Any:
+    """Return Optuna's storage; its tables are made once, under a lock.
+
+    Raises:
+        StudyError: The database cannot be opened.
+    """
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        with FileLock(runs / ".optuna.lock"):
+            return optuna.storages.RDBStorage(
+                url, engine_kwargs={"connect_args": {"timeout": 60}} if _sqlite(url) else {}
+            )
+    except (OSError, SQLAlchemyError, ImportError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        msg = f"study.storage={url} cannot be opened: {why}. Name a database that can be written, or leave it out."
+        raise StudyError(msg) from error
+
+
+def n_wanted(config: Config, dimensions: tuple[Dimension, ...]) -> int:
+    """Return how many trials the study has in all."""
+    if config.study.sampler is not Sampler.grid:
+        assert config.study.n_trials is not None  # config.rules has asked for it
+        return config.study.n_trials
+    cells = len(grid(dimensions))
+    return min(cells, config.study.n_trials or cells)
+
+
+def open_study(config: Config, runs: Path) -> tuple[Any, bool]:
+    """Return the Optuna study and whether it is new.
+
+    Raises:
+        StudyError: One of this name exists and was started with something else.
+    """
+    import optuna
+
+    assert config.sweep is not None
+    name, storage = study_name(config), open_storage(storage_url(config, runs), runs)
+    with StudyFolder(runs=runs, name=name).lock("create") if _made(runs, name) else FileLock(runs / ".create.lock"):
+        is_new = name not in optuna.get_all_study_names(storage)
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction=config.sweep.objective.direction.value, load_if_exists=True
+        )
+        if not is_new:
+            _refuse_another(study, config)
+        # The number of trials may have been raised; everything else that matters is the same.
+        study.set_user_attr("config", to_yaml(config))
+    return study, is_new
+
+
+def load_study(name: str, config: Config, runs: Path) -> Any:
+    """Return an existing Optuna study.
+
+    Raises:
+        StudyError: There is none of this name.
+    """
+    import optuna
+
+    url = storage_url(config, runs)
+    missing = config.study.storage is None and not (runs / "optuna.db").is_file()
+    storage = None if missing else open_storage(url, runs)
+    names = optuna.get_all_study_names(storage) if storage else []
+    if name not in names:
+        there = nearest(name, names) if names else "No study has been started there."
+        msg = f"there is no study called {name} in {runs}. {there} Start one with +sweep=NAME."
+        raise StudyError(msg)
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def stored_config(study: Any) -> Config:
+    """Return the configuration that the study was started with, its number of trials as last asked for."""
+    return from_yaml(study.user_attrs["config"])
+
+
+def snapshot(study: Any) -> StudyRecord:
+    """Return the study as it stands; attempts that were put back in the queue are left out."""
+    config = stored_config(study)
+    assert config.sweep is not None
+    trials = tuple(_trial(trial, config) for trial in study.get_trials(deepcopy=False) if not requeued(trial))
+    return StudyRecord(
+        name=study.study_name,
+        question=config.sweep.question,
+        metric=config.sweep.objective.metric,
+        direction=config.sweep.objective.direction.value,
+        n_trials=n_wanted(config, parse_space(config)),
+        confidence=config.evaluate.confidence,
+        run_id=study.user_attrs.get("run_id"),
+        trials=trials,
+    )
+
+
+def requeued(trial: Any) -> bool:
+    """Return whether this attempt was interrupted and its point is waiting, or has been tried, again."""
+    return bool(trial.user_attrs.get("requeued"))
+
+
+def _trial(trial: Any, config: Config) -> TrialRecord:
+    attrs = trial.user_attrs
+    state = {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
+    return TrialRecord(
+        number=trial.number,
+        state=state,
+        reason=attrs.get("reason"),
+        message=attrs.get("message", ""),
+        seed=attrs.get("seed", config.seed),
+        parameters=attrs.get("point", trial.system_attrs.get("fixed_params", {})),
+        metrics=attrs.get("metrics", {}),
+        run_id=attrs.get("run_id"),
+        notes=tuple(attrs.get("notes", ())),
+        command=attrs.get("command", ""),
+    )
+
+
+def _refuse_another(study: Any, config: Config) -> None:
+    if "config" not in study.user_attrs:
+        return
+    before, now = _fixed(stored_config(study)), _fixed(config)
+    changed = [key for key in before.keys() | now.keys() if before.get(key) != now.get(key)]
+    if changed:
+        shown = "; ".join(
+            f"{key} was {_shown(before.get(key))}, now {_shown(now.get(key))}" for key in sorted(changed)[:5]
+        )
+        more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""  # noqa: PLR2004
+        msg = (
+            f"the study {study.study_name} exists and was started otherwise: {shown}{more}. Its trials and new ones "
+            f"cannot be compared: take study.name=ANOTHER, or the old settings to go on with it."
+        )
+        raise StudyError(msg)
+
+
+def _fixed(config: Config) -> dict[str, Any]:
+    return {key: value for key, value in leaves(config).items() if not key.startswith(_FREE)}
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value) if not isinstance(value, str) else value
+
+
+def _sqlite(url: str) -> bool:
+    return url.startswith("sqlite")
+
+
+def _made(runs: Path, name: str) -> bool:
+    return (runs / "studies" / name).is_dir()
+
+
+Announce = Callable[[str], None]
