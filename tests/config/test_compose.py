@@ -1,0 +1,119 @@
+"""Mistakes on the command line are told in one paragraph, before torch is imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tune.config import rules
+from tune.config.compose import compose, difference, from_yaml, leaves, sweep_names, to_yaml, with_values
+from tune.config.schema import Config
+from tune.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("lora.rnk=3", ["lora.rnk", "does not exist", "lora.rank"]),
+        ("+lora.rnk=3", ["lora.rnk", "lora.rank"]),
+        ("lora=foo", ["lora=foo", "There is: lora"]),
+        ("model=smollm", ["model=smollm", "smollm2_135m"]),
+        ("+sweep=rank_alfa", ["+sweep=rank_alfa", "Did you mean rank_alpha"]),
+        ("mdoel=tiny", ["mdoel", "Did you mean model"]),
+        ("lora.rank=many", ["lora.rank=many", "Integer"]),
+        ("lora.targets=everything", ["lora.targets=everything", "qv, attention, mlp, all_linear"]),
+        ("data.metrics=[bleu]", ["data.metrics=[bleu]", "execution, exact_match, numeric"]),
+        ("lora.rank=[", ["lora.rank=[", "key=value"]),
+    ],
+)
+def test_a_mistake_names_the_key_and_a_way_out(override: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose([override])
+
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["lora.rank=0"], ["lora.rank=0", "1 or more"]),
+        (["train.learning_rate=0"], ["train.learning_rate=0", "above 0"]),
+        (["train.learning_rate=nan"], ["train.learning_rate=nan", "above 0"]),
+        (["lora.dropout=1"], ["lora.dropout=1", "up to but not 1"]),
+        (["data=gsm8k"], ["data=gsm8k", "data.path"]),
+        (["data=jsonl", "data.path=x", "data.metrics=[execution]"], ["execution", "text_to_sql"]),
+        (["evaluate.n_shot=4"], ["evaluate.n_shot=4", "3 solved"]),
+        (["evaluate.mmlu_dir=x"], ["evaluate.mmlu_dir", "evaluate=mmlu"]),
+        (["data.metrics=[]"], ["data.metrics=[]"]),
+        (["lora.rank=0", "lora.alpha=0"], ["lora.rank=0", "lora.alpha=0"]),
+    ],
+)
+def test_values_out_of_range_are_refused_all_at_once(overrides: list[str], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        rules.check(compose(overrides))
+
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_every_range_belongs_to_a_key() -> None:
+    assert set(rules.RANGES) <= set(leaves(Config()))
+
+
+def test_the_difference_from_the_default_composes_the_same_trial() -> None:
+    config = compose(["+sweep=smoke", "lora.rank=3", "data.system='It is one, two: three'"])
+
+    again = compose(difference(config))
+
+    assert again.lora == config.lora
+    assert again.model == config.model
+    assert again.data == config.data
+    assert again.sweep is None
+
+
+def test_yaml_carries_a_whole_configuration() -> None:
+    config = compose(["+sweep=joint", "model=tiny"])
+
+    assert from_yaml(to_yaml(config)) == config
+
+
+def test_with_values_checks_keys_and_types() -> None:
+    config = compose([])
+
+    assert with_values(config, {"lora.rank": 3}).lora.rank == 3
+    with pytest.raises(ConfigError, match=r"lora\.rnk"):
+        with_values(config, {"lora.rnk": 3})
+    with pytest.raises(ConfigError, match=r"lora\.rank=x"):
+        with_values(config, {"lora.rank": "x"})
+
+
+def test_a_config_folder_of_ones_own_adds_options_and_sweeps(tmp_path) -> None:
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "mine.yaml").write_text("rank: 5\nalpha: 7\n")
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "own.yaml").write_text(
+        "# @package _global_\nsweep:\n  name: own\n  space:\n    lora.rank: [1, 2]\nstudy:\n  sampler: grid\n"
+    )
+
+    config = compose(["lora=mine", "+sweep=own"], config_dir=tmp_path)
+
+    assert (config.lora.rank, config.lora.alpha) == (5, 7)
+    assert config.sweep is not None
+    assert config.sweep.name == "own"
+
+
+def test_there_are_sweeps() -> None:
+    assert sweep_names() == ["joint", "learning_rate", "rank_alpha", "smoke"]
+
+
+def test_a_mistake_comes_back_with_code_2_and_without_torch() -> None:
+    code = (
+        "import sys; from tune.cli import main; code = main(sys.argv[1:]); "
+        "heavy = {'torch', 'transformers', 'mlflow', 'optuna'} & set(sys.modules); print(code, sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "lora.rnk=3"], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "2 []\n"
+    assert done.stderr.startswith("tune: the key lora.rnk does not exist.")

@@ -1,0 +1,27 @@
+"""What every test relies on: one thread, no hub, no trace in the user's cache, and the real data when it is there."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+CACHE = tempfile.TemporaryDirectory(prefix="tune-tests-")  # removed when the tests end
+
+# Set before anything imports torch or datasets, which read them once; torch itself is left to the tests that need it.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_CACHE"] = CACHE.name
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real, openly licensed data beside the checkout; a continuous-integration run must have it."""
+    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        reason = f"the real data sets are not at {folder}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
