@@ -9,8 +9,8 @@
     └── TrackingError         the record of runs cannot be written or read
     TrialError                a trial ended without a result; the study goes on
     ├── Diverged              loss, gradient or evaluation became NaN or infinite
-    ├── NothingLearned        every B of the adapter is zero
-    └── Interrupted           somebody asked the process to stop
+    └── NothingLearned        every B of the adapter is zero
+    Interrupted               somebody asked the process to stop; like KeyboardInterrupt, no `except Exception` holds it
 
 Anything else that is raised is a bug and keeps its traceback.
 """
@@ -65,10 +65,11 @@ class NothingLearned(TrialError):  # noqa: N818
     reason = "nothing_learned"
 
 
-class Interrupted(TrialError):  # noqa: N818
-    """The process was asked to stop (Ctrl-C or SIGTERM) before the trial had a result."""
+class Interrupted(BaseException):
+    """The process was asked to stop (Ctrl-C or SIGTERM).
 
-    reason = "interrupted"
+    Libraries catch `Exception`, wrap it and go on; a request to stop must pass them.
+    """
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

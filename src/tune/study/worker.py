@@ -2,15 +2,14 @@
 
 import logging
 import os
-import signal
 import traceback
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tune.config.schema import Config
 from tune.errors import Interrupted, TrialError, TuneError
 from tune.study.claim import Claim, claim, tell
+from tune.study.stop import StopRequest
 from tune.study.storage import StudyFolder, stored_config
 from tune.track.mlflow_store import MlflowStore
 from tune.track.recorder import RunRecorder, RunStatus
@@ -27,6 +26,7 @@ class Worker:
         self._config = stored_config(study)
         self._folder = StudyFolder(runs=runs, name=study.study_name)
         self._store = MlflowStore(runs, self._config.track.experiment)
+        self._stop = StopRequest()
         self._bench: Any = None
         self._task: tuple[str, Task] | None = None
 
@@ -36,35 +36,29 @@ class Worker:
         Raises:
             Interrupted: The process was asked to stop; its trial is back in the queue.
         """
-        signal.signal(signal.SIGTERM, _interrupt)
-        signal.signal(signal.SIGINT, _interrupt)
+        self._stop.listen()
         most = self._config.workers.trials_per_process
         n_done = 0
         while not most or n_done < most:
-            claimed = claim(self._study, self._config, self._folder, worker=str(os.getpid()))
+            with self._stop.held():
+                claimed = claim(self._study, self._config, self._folder, worker=str(os.getpid()))
             if claimed is None:
                 return
             self._one(claimed)
+            self._stop.check()
             n_done += 1
 
     def _one(self, claimed: Claim) -> None:
         folder = self._folder.trial(claimed.number)
         recorder: RunRecorder | None = None
         try:
+            self._stop.check()
             recorder = self._record(claimed)
             outcome = self._run(claimed.config, folder, recorder)
             _publish(recorder, folder, outcome)
-        except Interrupted as error:
-            self._end(claimed, recorder, _failed("interrupted", str(error)), again=True)
-            raise
-        except TrialError as error:
-            self._end(claimed, recorder, _failed(error.reason, str(error)))
-        except TuneError as error:
-            self._end(claimed, recorder, _failed("setup", str(error)))
-        except Exception as error:  # noqa: BLE001 - one trial's bug must not end the study
-            traceback.print_exc()
-            self._end(claimed, recorder, _failed("bug", f"{type(error).__name__}: {error}"))
-        else:
+        except (Exception, Interrupted) as error:  # noqa: BLE001 - one trial's bug must not end the study
+            outcome = _failed("interrupted", self._stop.asked) if self._stop.asked else _failure(error)
+        with self._stop.held():
             self._end(claimed, recorder, outcome)
 
     def _record(self, claimed: Claim) -> RunRecorder:
@@ -94,6 +88,7 @@ class Worker:
             self._bench = replace(self._bench, task=task)
 
         def on(phase: str, done: int, total: int) -> None:
+            self._stop.check()
             write_json(folder / "progress.json", {"phase": phase, "done": done, "total": total})
 
         return run_trial(config, self._bench, folder=folder, recorder=recorder, on=on)
@@ -104,7 +99,8 @@ class Worker:
             self._task = (key, read_task(config))
         return self._task[1]
 
-    def _end(self, claimed: Claim, recorder: RunRecorder | None, outcome: Outcome, *, again: bool = False) -> None:
+    def _end(self, claimed: Claim, recorder: RunRecorder | None, outcome: Outcome) -> None:
+        again = outcome.reason == "interrupted"
         tell(self._study, claimed.number, outcome, claimed.config, again=again)
         if recorder is None:
             return
@@ -120,10 +116,15 @@ def _publish(recorder: RunRecorder, folder: Path, outcome: Outcome) -> None:
     recorder.artifact(folder / "adapter", folder="adapter")
 
 
+def _failure(error: BaseException) -> Outcome:
+    """Return how an error ended the trial; the traceback of a bug goes to the worker's log."""
+    if isinstance(error, TrialError):
+        return _failed(error.reason, str(error))
+    if isinstance(error, TuneError):
+        return _failed("setup", str(error))
+    traceback.print_exception(error)
+    return _failed("bug", f"{type(error).__name__}: {error}")
+
+
 def _failed(reason: str, message: str) -> Outcome:
     return Outcome(state=State.failed, reason=reason, message=message)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    msg = f"the worker was sent {signal.Signals(number).name}."
-    raise Interrupted(msg)
