@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+NO_LOSS = -100
+"""Label of a token that the loss skips (torch's ignore_index)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:

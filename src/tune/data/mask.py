@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune.errors import DataError
-from tune.examples import Example, Message
-
-NO_LOSS = -100
-"""Label of a token that the loss skips (torch's ignore_index)."""
+from tune.examples import NO_LOSS, Example, Message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

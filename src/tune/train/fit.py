@@ -2,12 +2,14 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from tune.config.recipe import TrainConfig
 from tune.errors import Diverged
+from tune.train.loss import answer_loss
 
 Row = dict[str, list[int]]
 """input_ids and labels of one example, both (T,)."""
@@ -56,18 +58,22 @@ def fit(
         Diverged: The loss or the gradient norm became NaN or infinite.
     """
     from datasets import Dataset
-    from trl import SFTTrainer
 
     total = n_steps(train, len(rows))
     watch = _watch(total, on_step)
-    with tempfile.TemporaryDirectory(prefix="tune-") as folder:
-        trainer = SFTTrainer(
+    with tempfile.TemporaryDirectory(prefix="tune-") as folder, _own_forward(model):
+        weights = [(parameter, parameter.data) for parameter in model.parameters() if parameter.requires_grad]
+        trainer = _trainer_class()(
             model=model,
             args=_arguments(train, folder=folder, seed=seed, total=total, device=model.device.type),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             callbacks=[watch],
         )
+        # TRL turns the adapter of a four-bit base to bfloat16, where a step below 1/256 of a weight is lost and
+        # small learning rates look worse than they are.
+        for parameter, data in weights:
+            parameter.data = data
         for name in ("PrinterCallback", "ProgressCallback"):
             for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == name]:
                 trainer.remove_callback(callback)
@@ -78,6 +84,36 @@ def fit(
         losses=tuple(watch.losses),
         n_tokens=round(sum(len(row["input_ids"]) for row in rows) * trainer.state.epoch),
     )
+
+
+@contextmanager
+def _own_forward(model: Any) -> Iterator[None]:
+    """Undo what SFTTrainer does to the base: it wraps `forward` anew each time, and here one base has many trials."""
+    base = model.get_base_model()
+    before = vars(base).get("forward")
+    try:
+        yield
+    finally:
+        vars(base).pop("forward", None)
+        if before is not None:
+            base.forward = before
+
+
+def _trainer_class() -> Any:
+    """Return TRL's trainer with a loss that does not make logits for the question."""
+    from trl import SFTTrainer
+
+    class AnswerTrainer(SFTTrainer):  # type: ignore[misc] # trl is late and untyped here
+        """Takes the loss on the answer's tokens."""
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            """Return the loss; see the superclass."""
+            assert not return_outputs  # asked for by evaluation, which is not the trainer's work here
+            return answer_loss(model, inputs, n_tokens=num_items_in_batch)
+
+    return AnswerTrainer
 
 
 def _arguments(train: TrainConfig, *, folder: str, seed: int, total: int, device: str) -> Any:
