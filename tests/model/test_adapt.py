@@ -165,14 +165,14 @@ class TestReloadRefuses:
         save(adapted, tmp_path / "adapter")
         return tmp_path / "adapter"
 
-    def rewrite(self, folder: Path, tensors: dict[str, torch.Tensor], digest: str) -> None:
-        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt", "base_digest": digest})
+    def rewrite(self, folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
     def test_a_missing_tensor_and_leaves_the_base_clean(self, base: Base, folder: Path, ask: Ask) -> None:
         before, names = ask(base.model), list(base.model.state_dict())
         tensors = load_file(folder / "adapter_model.safetensors")
         tensors.pop(min(tensors))
-        self.rewrite(folder, tensors, base.digest)
+        self.rewrite(folder, tensors)
 
         with pytest.raises(AssetError, match="1 tensors are missing and 0 are not expected"):
             reload(base, folder)
@@ -181,7 +181,7 @@ class TestReloadRefuses:
 
     def test_an_unexpected_tensor(self, base: Base, folder: Path) -> None:
         tensors = load_file(folder / "adapter_model.safetensors")
-        self.rewrite(folder, {**tensors, "surprise": torch.zeros(1)}, base.digest)
+        self.rewrite(folder, {**tensors, "surprise": torch.zeros(1)})
 
         with pytest.raises(AssetError, match=r"0 tensors are missing and 1 are not expected \(first: surprise\)"):
             reload(base, folder)
@@ -194,9 +194,15 @@ class TestReloadRefuses:
             reload(base, folder)
 
     def test_another_base(self, base: Base, folder: Path) -> None:
-        self.rewrite(folder, load_file(folder / "adapter_model.safetensors"), "f" * 64)
+        (folder / "base.json").write_text(json.dumps({"digest": "f" * 64}))
 
         with pytest.raises(AssetError, match=r"was trained on other weights \(digest ffffffffffff, this base has"):
+            reload(base, folder)
+
+    def test_a_broken_note_of_the_base(self, base: Base, folder: Path) -> None:
+        (folder / "base.json").write_text("{")
+
+        with pytest.raises(AssetError, match="no whole adapter in"):
             reload(base, folder)
 
     @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])

@@ -21,6 +21,8 @@ from tune.model.targets import choose_layers
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
+ORIGIN = "base.json"
+"""Digest of the base it was trained on. Not in the weights' header, where two keys stand in random order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +91,8 @@ def save(adapted: Adapted, folder: Path) -> None:
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    save_file(weights, beside / WEIGHTS, metadata={"format": "pt", "base_digest": adapted.base.digest})
+    save_file(weights, beside / WEIGHTS, metadata={"format": "pt"})
+    write_json(beside / ORIGIN, {"digest": adapted.base.digest})
     write_json(beside / CONFIG, _plain_config(adapted))
     _put(beside, folder)
 
@@ -197,10 +200,11 @@ def _read_weights(base: Base, folder: Path) -> dict[str, Any]:
 
     try:
         json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        origin = folder / ORIGIN  # an adapter from elsewhere has none
+        trained_on = json.loads(origin.read_text(encoding="utf-8"))["digest"] if origin.is_file() else None
         with safe_open(folder / WEIGHTS, framework="pt") as stream:
-            trained_on = (stream.metadata() or {}).get("base_digest")
             weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         msg = f"no whole adapter in {folder} ({error}). It needs {CONFIG} and {WEIGHTS}; train it again or copy both."
         raise AssetError(msg) from error
     if trained_on not in {None, base.digest}:
