@@ -1,5 +1,7 @@
 """A study as people read it: one row a trial, best first, every change with its interval."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -19,7 +21,7 @@ def print_study(study: StudyRecord, console: Console) -> None:
         f"{study.direction} {study.metric}\n"
     )
     if ranked:
-        console.print(_leaderboard(study, ranked, percent))
+        _print_fitting(_columns(study, ranked, percent), console)
         console.print(_base_line(ranked[0]))
     for trial in study.trials:
         if trial.state == "failed":
@@ -28,18 +30,8 @@ def print_study(study: StudyRecord, console: Console) -> None:
         console.print(f"note: {note}")
 
 
-def one_line(study: StudyRecord, trial: TrialRecord) -> str:
-    """Return what happened to a trial in one line."""
-    if trial.state != "complete":
-        return f"trial {trial.number}  {_point(trial)}  FAILED ({trial.reason}) {trial.message}"
-    shown = [f"{study.metric} {_number(trial.metrics[study.metric])}"]
-    shown += [f"{label} {_change(trial.metrics, name)}" for label, name in _deltas(trial.metrics)]
-    shown += [f"eval loss {_number(trial.metrics['eval/loss'])}", f"{trial.metrics['cost/seconds']:.0f} s"]
-    return f"trial {trial.number}  {_point(trial)}  " + "  ".join(shown)
-
-
 def print_metrics(metrics: dict[str, float], console: Console) -> None:
-    """Print one trial's metrics: the adapted model, its base, and the change."""
+    """Print one trial's metrics: the adapted model, its base, and the change with the half-width of its interval."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("metric", "base", "adapted", "change"):
         table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
@@ -51,27 +43,65 @@ def print_metrics(metrics: dict[str, float], console: Console) -> None:
     console.print(table)
 
 
-def _leaderboard(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Column:
+    """A column of the leaderboard."""
+
+    head: str
+    cells: list[str]
+    rank: int = 0
+    """Columns of a higher rank are left out first where the terminal is narrow; 0 stays."""
+
+    @property
+    def width(self) -> int:
+        return max(len(line) for text in (self.head, *self.cells) for line in text.split("\n"))
+
+
+def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> list[_Column]:
+    """Return the leaderboard, best trial first."""
+
+    def column(head: str, cell: Callable[[TrialRecord], str], rank: int = 0) -> _Column:
+        return _Column(head=head, cells=[cell(trial) for trial in ranked], rank=rank)
+
     keys = list(ranked[0].parameters)
-    for name in ("", "trial", *(key.rsplit(".", 1)[-1] for key in keys), study.metric):
-        table.add_column(name, justify="right", no_wrap=True)
-    deltas = _deltas(ranked[0].metrics)
-    for label, _ in deltas:
-        table.add_column(f"{label} [{percent} %]", justify="right", no_wrap=True)
-    for name in ("eval loss", "perplexity", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for place, trial in enumerate(ranked, start=1):
-        metrics = trial.metrics
-        row = [str(place), str(trial.number), *(_number(trial.parameters.get(key)) for key in keys)]
-        row += [_number(metrics[study.metric]), *(_change(metrics, name) for _, name in deltas)]
-        row += [
-            _number(metrics["eval/loss"]),
-            _number(metrics.get("perplexity/domain")),
-            f"{metrics['cost/seconds']:.0f}",
-        ]
-        table.add_row(*row, style="bold green" if place == 1 else None)
-    return table
+    return [
+        _Column(head="", cells=[str(place) for place in range(1, len(ranked) + 1)]),
+        column("trial", lambda trial: str(trial.number)),
+        *(
+            column(key.rsplit(".", 1)[-1].replace("_", "\n"), lambda trial, key=key: _number(trial.parameters.get(key)))  # type: ignore[misc]
+            for key in keys
+        ),
+        column(study.metric.replace("/", "/\n"), lambda trial: _number(trial.metrics[study.metric])),
+        *(
+            column(f"{label}\n±{percent} %", lambda trial, name=name: _change(trial.metrics, name))  # type: ignore[misc]
+            for label, name in _deltas(ranked[0].metrics)
+        ),
+        column("eval\nloss", lambda trial: _number(trial.metrics["eval/loss"]), rank=1),
+        column("perp-\nlexity", lambda trial: _number(trial.metrics.get("perplexity/domain")), rank=2),
+        column("sec-\nonds", lambda trial: f"{trial.metrics['cost/seconds']:.0f}", rank=3),
+    ]
+
+
+def _print_fitting(columns: list[_Column], console: Console) -> None:
+    """Print the columns that the terminal has room for, and say which are left out; no number is cut."""
+
+    def needed() -> int:
+        return sum(column.width + 2 for column in shown) - 2
+
+    shown, hidden = list(columns), []
+    while needed() > console.width and any(column.rank for column in shown):
+        least = max(shown, key=lambda column: column.rank)
+        shown.remove(least)
+        hidden.append(least.head.replace("-\n", "").replace("\n", " "))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in shown:
+        table.add_column(column.head, justify="right", no_wrap=True, overflow="fold")
+    for place, cells in enumerate(zip(*(column.cells for column in shown), strict=True)):
+        table.add_row(*cells, style="bold green" if place == 0 else None)
+    wide = Console(file=console.file, width=max(needed(), console.width), force_terminal=console.is_terminal)
+    wide.print(table)  # the terminal wraps what it cannot show; Rich would cut it
+    if hidden:
+        console.print(f"(no room for {', '.join(reversed(hidden))}: widen the terminal, or report.format=json)")
 
 
 def _deltas(metrics: dict[str, float]) -> list[tuple[str, str]]:
@@ -86,7 +116,8 @@ def _change(metrics: dict[str, float], name: str) -> str:
         return ""
     text = f"{metrics[prefix]:+.3f}"
     low, high = metrics.get(f"{prefix}_low"), metrics.get(f"{prefix}_high")
-    return text if low is None or high is None else f"{text} [{low:+.3f}, {high:+.3f}]"
+    # Intervals here are a mean with a reach to both sides, so the reach says all in half the room.
+    return text if low is None or high is None else f"{text} ±{(high - low) / 2:.3f}"
 
 
 def _base_line(trial: TrialRecord) -> str:

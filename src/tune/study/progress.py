@@ -1,5 +1,6 @@
 """What a person sees while a study runs: a summary, what goes on now, and a line a finished trial."""
 
+import statistics
 import time
 from types import TracebackType
 from typing import Self
@@ -20,9 +21,7 @@ class Screen:
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
         self._status: Status | None = None
-        self._started = time.monotonic()
-        self._said = self._started
-        self._done_before: int | None = None
+        self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -63,21 +62,24 @@ class Screen:
     def moved(self, study: StudyRecord, progress: dict[int, str]) -> None:
         """Show what each running trial does, and how long it may take."""
         text = f"{study.done}/{study.n_trials} trials" + "".join(f" · {n}: {words}" for n, words in progress.items())
-        text += self._left(study)
+        left = seconds_left(study, n_running=len(progress))
+        text += f" · about {_duration(left)} left" if left is not None else ""
         if self._status:
             self._status.update(text)
         elif time.monotonic() - self._said > _QUIET_S:
             self._said = time.monotonic()
             self.console.print(text, soft_wrap=True)
 
-    def _left(self, study: StudyRecord) -> str:
-        if self._done_before is None:
-            self._done_before = study.done
-        done = study.done - self._done_before
-        if not done:
-            return ""
-        each = (time.monotonic() - self._started) / done
-        return f" · about {_duration(each * (study.n_trials - study.done))} left"
+
+def seconds_left(study: StudyRecord, *, n_running: int) -> float | None:
+    """Return a guess at how long the study still takes; None while no trial has ended or none runs.
+
+    The median trial, because the first one may have waited for the base to be measured; one that runs is half done.
+    """
+    costs = [trial.metrics["cost/seconds"] for trial in study.trials if trial.state == "complete"]
+    if not costs or not n_running:
+        return None
+    return statistics.median(costs) * (study.n_trials - study.done - n_running / 2) / n_running
 
 
 _DELTAS = ("task/score_delta", "general/probe/delta", "mmlu/delta")

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def run_trial(config: Config, bench: Bench, *, folder: Path, recorder: RunRecord
     Args:
         config: The trial's whole configuration.
         bench: Its base and its task.
-        folder: Where adapter and per-example scores go.
+        folder: Where adapter, scores.json (example by example) and outcome.json go.
         recorder: Its run; losses are recorded as they come.
         on: Is told how far it is.
 
@@ -91,7 +91,9 @@ def run_trial(config: Config, bench: Bench, *, folder: Path, recorder: RunRecord
         **meter.read(),
     }
     more = (*task.splits.notes, *notes, *([adapted.note] if adapted.note else []))
-    return Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=more)
+    outcome = Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=more)
+    write_json(folder / "outcome.json", asdict(outcome))
+    return outcome
 
 
 def quiet_libraries() -> None:

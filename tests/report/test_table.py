@@ -1,0 +1,110 @@
+"""The leaderboard of a study worked by hand: order, intervals, failures, notes, and narrow terminals."""
+
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from tune.report.table import print_metrics, print_study
+from tune.track.records import StudyRecord, TrialRecord
+
+
+def trial(number: int, *, rank: int, score: float, state: str = "complete", **more: object) -> TrialRecord:
+    metrics = {
+        "task/score": score,
+        "task/score_base": 0.25,
+        "task/score_delta": score - 0.25,
+        "task/score_delta_low": score - 0.35,
+        "task/score_delta_high": score - 0.15,
+        "general/probe/acc": 0.5,
+        "general/probe/acc_base": 0.625,
+        "general/probe/delta": -0.125,
+        "general/probe/delta_low": -0.2,
+        "general/probe/delta_high": -0.05,
+        "eval/loss": 0.5,
+        "eval/loss_base": 1.5,
+        "perplexity/domain": 3.25,
+        "cost/seconds": 61.4,
+    }
+    values = {"reason": None, "message": "", "notes": (), "run_id": "r", "seed": 0, "command": "python -m tune"}
+    return TrialRecord(
+        number=number,
+        state=state,
+        parameters={"lora.rank": rank, "train.learning_rate": 1e-4},
+        metrics=metrics if state == "complete" else {},
+        **(values | more),  # type: ignore[arg-type]
+    )
+
+
+STUDY = StudyRecord(
+    name="ranks",
+    question="Which rank?",
+    metric="task/score",
+    direction="maximize",
+    n_trials=4,
+    confidence=0.9,
+    run_id="p",
+    trials=(
+        trial(0, rank=4, score=0.375),
+        trial(1, rank=8, score=0.5, notes=("2 of 9 examples were left out.",)),
+        trial(2, rank=16, score=0.0, state="failed", reason="diverged", message="loss nan at step 3 of 9."),
+        trial(3, rank=32, score=0.0, state="waiting"),
+    ),
+)
+
+
+def printed(width: int = 200, study: StudyRecord = STUDY) -> str:
+    out = io.StringIO()
+    print_study(study, Console(file=out, width=width, highlight=False))
+    return out.getvalue()
+
+
+def test_the_leaderboard_by_hand() -> None:
+    lines = [" ".join(line.split()) for line in printed().splitlines()]
+
+    assert "ranks Which rank?" in lines
+    assert "3 of 4 trials ended (1 waiting, 2 complete, 1 failed); maximize task/score" in lines
+    # 0.5 - 0.25 = +0.25, from 0.5 - 0.35 = +0.15 to 0.5 - 0.15 = +0.35: 0.1 to both sides
+    assert "1 1 8 0.0001 0.500 +0.250 ±0.100 -0.125 ±0.075 0.500 3.250 61" in lines
+    assert "2 0 4 0.0001 0.375 +0.125 ±0.100 -0.125 ±0.075 0.500 3.250 61" in lines
+    assert lines.index("1 1 8 0.0001 0.500 +0.250 ±0.100 -0.125 ±0.075 0.500 3.250 61") < lines.index(
+        "2 0 4 0.0001 0.375 +0.125 ±0.100 -0.125 ±0.075 0.500 3.250 61"
+    )
+    assert "90 %" in printed()
+    assert "base: task/score 0.250, general/probe/acc 0.625, eval/loss 1.500" in lines
+
+
+def test_failures_and_what_was_left_out_are_shown() -> None:
+    text = printed()
+
+    assert "trial 2 failed (diverged) rank=16 learning_rate=0.0001: loss nan at step 3 of 9." in text
+    assert "note: 2 of 9 examples were left out." in text
+
+
+def test_the_smallest_is_best_when_the_study_minimizes() -> None:
+    study = dataclasses.replace(STUDY, direction="minimize", metric="task/score")
+
+    assert [t.number for t in study.ranked()] == [0, 1]
+
+
+@pytest.mark.parametrize("width", [200, 100, 80, 60])
+def test_no_number_is_cut_and_what_has_no_room_is_named(width: int) -> None:
+    text = printed(width)
+
+    for number in ("0.0001", "0.500", "+0.250 ±0.100", "-0.125 ±0.075"):
+        assert number in text
+    assert "…" not in text
+    assert max(len(line) for line in text.splitlines() if "±0.100" in line) <= max(width, 64)
+    assert ("no room for" in text) == (width < 100)
+
+
+def test_a_trial_alone_shows_base_adapted_and_change() -> None:
+    out = io.StringIO()
+
+    print_metrics(STUDY.trials[1].metrics, Console(file=out, width=200))
+
+    lines = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+    assert lines[0] == "metric base adapted change"
+    assert lines[1] == "task/score 0.250 0.500 +0.250 ±0.100"
+    assert lines[2] == "general/probe/acc 0.625 0.500 -0.125 ±0.075"

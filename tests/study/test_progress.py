@@ -1,0 +1,48 @@
+"""How long a study still takes, by hand."""
+
+import pytest
+
+from tune.study.progress import seconds_left
+from tune.track.records import StudyRecord, TrialRecord
+
+
+def trial(number: int, state: str, seconds: float = 0.0) -> TrialRecord:
+    return TrialRecord(
+        number=number,
+        state=state,
+        reason=None,
+        message="",
+        seed=0,
+        parameters={},
+        metrics={"cost/seconds": seconds} if state == "complete" else {},
+        run_id=None,
+        notes=(),
+        command="",
+    )
+
+
+def study(*trials: TrialRecord) -> StudyRecord:
+    return StudyRecord(
+        name="s",
+        question="?",
+        metric="m",
+        direction="maximize",
+        n_trials=8,
+        confidence=0.95,
+        run_id=None,
+        trials=trials,
+    )
+
+
+def test_nothing_is_guessed_before_the_first_trial_has_ended() -> None:
+    assert seconds_left(study(trial(0, "running"), trial(1, "running")), n_running=2) is None
+    assert seconds_left(study(trial(0, "complete", 9)), n_running=0) is None
+
+
+def test_the_median_trial_over_the_workers() -> None:
+    ended = [trial(0, "complete", 300), trial(1, "complete", 100), trial(2, "failed"), trial(3, "complete", 120)]
+
+    left = seconds_left(study(*ended, trial(4, "running"), trial(5, "running")), n_running=2)
+
+    # 8 - 4 = 4 are left, two of them half done: 3 of 120 s by two workers
+    assert left == pytest.approx(180)
