@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -99,14 +100,8 @@ def test_a_report_of_a_study_that_is_not_there_names_those_that_are(smoke: Path)
 
 def test_ctrl_c_leaves_no_orphans_and_nothing_running(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
-    command = [sys.executable, "-m", "tune", "+sweep=smoke", "data.n_train=2000", f"track.folder={folder}"]
-    study = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder)
-    )
-    progress = folder / "studies" / "smoke" / "trials" / "0000" / "progress.json"
-    until = time.monotonic() + 120
-    while time.monotonic() < until and not (progress.is_file() and "train" in progress.read_text()):
-        time.sleep(0.1)
+    study = started("+sweep=smoke", "data.n_train=2000", folder=folder)
+    wait_for_training(folder)
 
     study.send_signal(signal.SIGINT)
     _, said = study.communicate(timeout=60)
@@ -115,10 +110,104 @@ def test_ctrl_c_leaves_no_orphans_and_nothing_running(tmp_path: Path) -> None:
     assert "goes on where this one ended" in said
     assert not [line for line in processes() if str(folder) in line]
     record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
-    assert record["states"]["running"] == 0
-    assert record["states"]["waiting"] == 2
+    assert record["states"] == {"waiting": 2, "running": 0, "complete": 0, "pruned": 0, "failed": 0}
     store = MlflowStore(folder, "tune")
     assert {run.status for run in store.children(record["run_id"])} == {"killed"}
+
+
+def test_a_trial_whose_worker_is_killed_has_failed_and_the_others_finish(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    study = started("+sweep=smoke", *SMALL, "data.n_train=200", "workers.count=1", folder=folder)
+    wait_for_training(folder)
+
+    worker = next(p for p in psutil.Process(study.pid).children(recursive=True) if "worker" in p.cmdline())
+    worker.kill()
+    shown, said = study.communicate(timeout=120)
+
+    assert study.returncode == 0, said
+    assert "killed: its worker was killed by SIGKILL" in said
+    assert "failed (killed)" in shown
+    record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
+    assert record["states"] == {"waiting": 0, "running": 0, "complete": 1, "pruned": 0, "failed": 1}
+    assert [trial["reason"] for trial in record["trials"]] == ["killed", None]
+    runs = MlflowStore(folder, "tune").children(record["run_id"])
+    assert sorted(run.status for run in runs) == ["failed", "finished"]
+
+
+def test_the_same_command_goes_on_after_everything_was_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    words = ["+sweep=smoke", *SMALL, "data.n_train=200", "workers.count=1"]
+    study = started(*words, folder=folder)
+    wait_for_training(folder)
+    for process in [*psutil.Process(study.pid).children(recursive=True), psutil.Process(study.pid)]:
+        process.kill()
+    study.communicate(timeout=30)
+
+    done = tune(*words, folder=folder)
+
+    assert done.returncode == 0, done.stderr
+    record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
+    assert record["states"] == {"waiting": 0, "running": 0, "complete": 2, "pruned": 0, "failed": 0}
+    assert sorted(trial["parameters"]["lora.rank"] for trial in record["trials"]) == [2, 4]
+    runs = MlflowStore(folder, "tune").children(record["run_id"])
+    assert sorted(run.status for run in runs) == ["failed", "finished", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("words", "score"),
+    [
+        (["data=banking77", "data.path={data}/banking77"], "task/exact_match"),
+        (["data=gsm8k", "data.path={data}/gsm8k"], "task/numeric"),
+        (["evaluate=mmlu", "evaluate.mmlu_dir={data}/mmlu", "evaluate.n_shot=0"], "mmlu/delta_high"),
+    ],
+)
+def test_public_data_trains_and_scores(tmp_path: Path, shared_data: Path, words: list[str], score: str) -> None:
+    filled = [word.format(data=shared_data) for word in words]
+
+    done = tune("model=tiny", *filled, *SMALL, "evaluate.limit=1", folder=tmp_path / "runs")
+
+    assert done.returncode == 0, done.stderr
+    assert "eval/loss" in done.stdout
+    run = only_run(tmp_path / "runs")
+    assert score in run["metrics"]
+    assert len(run["scores"]["adapted"]["ids"]["general"]) == 57
+
+
+@pytest.mark.real
+def test_the_real_model_learns_the_task(tmp_path: Path) -> None:
+    words = ["data.n_train=32", "data.n_validation=8", "evaluate.limit=1", "data.max_new_tokens=32"]
+    command = [sys.executable, "-m", "tune", *words, f"track.folder={tmp_path / 'runs'}"]
+
+    # With the user's own cache: 93 MB are fetched once.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+
+    assert done.returncode == 0, done.stderr
+    metrics = only_run(tmp_path / "runs")["metrics"]
+    assert metrics["eval/loss"] < 0.6 * metrics["eval/loss_base"]
+    assert metrics["perplexity/domain"] < metrics["perplexity/domain_base"]
+    assert metrics["general/probe/delta_low"] <= metrics["general/probe/delta"] <= metrics["general/probe/delta_high"]
+    # SmolLM2-135M guesses letters, 1 in 4 of 57; six standard deviations of that are 0.34.
+    assert abs(metrics["general/probe/acc_base"] - 0.25) < 0.34
+
+
+def started(*words: str, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tune", *words, f"track.folder={folder}"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder))
+
+
+def wait_for_training(folder: Path, *, limit_s: float = 120) -> None:
+    progress = folder / "studies" / "smoke" / "trials" / "0000" / "progress.json"
+    until = time.monotonic() + limit_s
+    while not (progress.is_file() and "train" in progress.read_text()):
+        assert time.monotonic() < until, "no trial began to train"
+        time.sleep(0.05)
+
+
+def only_run(folder: Path) -> dict[str, Any]:
+    """Return the outcome of the one trial that was run without a study, and its scores."""
+    (trial,) = (folder / "trials").glob("*")
+    outcome, scores = (json.loads((trial / name).read_text()) for name in ("outcome.json", "scores.json"))
+    return {**outcome, "scores": scores}
 
 
 def processes() -> list[str]:

@@ -62,7 +62,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     lines = ["The following are multiple choice questions (with answers) about anatomy.", "Answer: A B C D"]
     bpe.train_from_iterator(lines * 20, trainer)
     bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>")  # noqa: S106 - no passwords
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>")
 
 
 def tiny_llama(tokenizer: PreTrainedTokenizerFast, *, context: int = 8192, hidden: int = 32) -> LlamaForCausalLM:

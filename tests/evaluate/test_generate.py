@@ -1,0 +1,83 @@
+"""Batched greedy replies and summed log-likelihoods, against a loop that does one token at a time."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tune.errors import Diverged
+from tune.evaluate.generate import generate_replies
+from tune.evaluate.perplexity import measure_surprise
+
+PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13], [4, 4]]
+
+
+class Numbers:
+    """A tokenizer whose words are numbers; 0 pads, 1 ends."""
+
+    pad_token_id = 0
+    eos_token_id = 1
+
+    def batch_decode(self, rows: torch.Tensor, *, skip_special_tokens: bool) -> list[str]:
+        assert skip_special_tokens
+        return [" ".join(str(t) for t in row.tolist() if t > 1) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def model() -> LlamaForCausalLM:
+    torch.manual_seed(3)
+    torch.set_num_threads(1)
+    config = LlamaConfig(
+        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        initializer_range=0.3, bos_token_id=2, eos_token_id=1, pad_token_id=0,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+def one_by_one(model: LlamaForCausalLM, prompt: list[int], n: int) -> str:
+    ids = list(prompt)
+    for _ in range(n):
+        with torch.no_grad():
+            token = int(model(torch.tensor([ids])).logits[0, -1].argmax())
+        ids.append(token)
+        if token == 1:
+            break
+    return " ".join(str(t) for t in ids[len(prompt) :] if t > 1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_batched_replies_are_those_of_one_token_at_a_time(model: LlamaForCausalLM, batch_size: int) -> None:
+    seen = []
+
+    replies = generate_replies(
+        model, Numbers(), PROMPTS, max_new_tokens=6, batch_size=batch_size, on_progress=lambda d, n: seen.append((d, n))
+    )
+
+    assert replies == [one_by_one(model, prompt, 6) for prompt in PROMPTS]
+    assert seen[-1] == (4, 4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_surprise_is_the_sum_over_tokens(model: LlamaForCausalLM, batch_size: int) -> None:
+    texts = [([*prompt, 3, 1], len(prompt)) for prompt in PROMPTS]
+
+    found = measure_surprise(model, texts, batch_size=batch_size, pad_id=0)
+
+    for row, (ids, n_prompt) in enumerate(texts):
+        with torch.no_grad():
+            logs = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        nats = [-float(logs[place - 1, ids[place]]) for place in range(1, len(ids))]
+        assert found.text[row] == pytest.approx(sum(nats), abs=1e-4)
+        assert found.answer[row] == pytest.approx(sum(nats[n_prompt - 1 :]), abs=1e-4)
+        assert (found.text_tokens[row], found.answer_tokens[row]) == (len(ids) - 1, 2)
+    assert found.perplexity == pytest.approx(np.exp(found.text.sum() / found.text_tokens.sum()))
+
+
+def test_a_nan_in_the_weights_is_a_divergence(model: LlamaForCausalLM) -> None:
+    broken = copy.deepcopy(model)
+    broken.model.norm.weight.data[0] = float("nan")
+
+    with pytest.raises(Diverged, match="NaN or infinite"):
+        measure_surprise(broken, [([3, 4, 5], 1)], batch_size=1, pad_id=0)
