@@ -113,6 +113,7 @@ def test_a_saved_adapter_gives_the_same_logits_again(
     assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",
+        "base.json",
     ]
 
 
