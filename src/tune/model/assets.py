@@ -13,9 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tune import paths
+from tune import files, paths
 from tune.errors import AssetError, nearest
-from tune.model import digest
 from tune.model.source import EMBEDDED
 
 Announce = Callable[[str], None]
@@ -47,12 +46,12 @@ def embedded_folder(name: str, *, texts: Sequence[str], announce: Announce) -> P
     """
     recipe = _recipe(name, texts)
     folder = paths.cache_dir() / "models" / recipe.name
-    if digest.is_intact(folder, recipe.name):
+    if files.is_intact(folder, recipe.name):
         return folder
     try:
         with _only_one(folder, announce):
             # Whoever held the lock before may have built it.
-            if not digest.is_intact(folder, recipe.name):
+            if not files.is_intact(folder, recipe.name):
                 _build(folder, recipe, announce)
     except OSError as error:
         msg = (
@@ -88,7 +87,7 @@ def _build(folder: Path, recipe: Recipe, announce: Announce) -> None:
         recipe.build(beside, announce)
         for path in beside.iterdir():
             path.chmod(_READABLE)
-        digest.write_manifest(beside, recipe.name)
+        files.write_manifest(beside, recipe.name)
         if folder.exists():
             shutil.rmtree(folder)
         beside.replace(folder)

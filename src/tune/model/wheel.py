@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune.errors import AssetError
-from tune.model.digest import file_sha256
+from tune.files import file_sha256
 from tune.model.progress import bytes_bar
 
 WAYS_OUT = (

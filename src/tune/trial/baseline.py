@@ -9,7 +9,8 @@ from filelock import FileLock, Timeout
 from tune import paths
 from tune.config.digest import digest
 from tune.config.schema import Config
-from tune.trial.measure import Measured, write_json
+from tune.files import write_json
+from tune.trial.measure import Measured
 from tune.trial.task import Task
 
 

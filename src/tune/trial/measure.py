@@ -1,10 +1,7 @@
 """Measure a model, adapted or not, on everything that is reported; and compare two such measurements."""
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,14 +128,6 @@ def compare(base: Measured, tuned: Measured, config: Config) -> dict[str, float]
     if "general" in base.ids:
         metrics |= _general(base, tuned, config)
     return metrics
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write beside, then rename: the file is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-    beside.replace(path)
 
 
 def _general(base: Measured, tuned: Measured, config: Config) -> dict[str, float]:
