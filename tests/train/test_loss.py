@@ -11,6 +11,7 @@ from trl import SFTTrainer
 from tune.config.recipe import TrainConfig
 from tune.train.fit import _arguments, fit
 from tune.train.loss import answer_loss
+from tune.train.watch import Follow
 
 ROWS = [
     {"input_ids": [5, 6, 7, 8, 9, 10], "labels": [-100, -100, -100, 8, 9, 10]},
@@ -49,7 +50,7 @@ def test_each_steps_loss_and_the_adapter_are_those_of_trls_own_loss(
     train = TrainConfig(**settings, epochs=5, learning_rate=1e-2)
     ours, theirs = network(), network()
 
-    fitted = fit(ours, tokenizer, ROWS, train, seed=3, on_step=lambda *_: None)
+    fitted = fit(ours, tokenizer, ROWS, train, seed=3, follow=Follow(on_step=lambda *_: None))
     arguments = _arguments(train, folder=str(tmp_path), seed=3, total=fitted.steps, device="cpu")
     trainer = SFTTrainer(
         model=theirs, args=arguments, train_dataset=Dataset.from_list(ROWS), processing_class=tokenizer
@@ -81,7 +82,7 @@ def test_training_leaves_the_base_as_it_was(tokenizer: PreTrainedTokenizerFast) 
     ids = torch.tensor([[5, 6, 7]])
 
     for _ in range(2):
-        fit(model, tokenizer, ROWS, TrainConfig(batch_size=4), seed=0, on_step=lambda *_: None)
+        fit(model, tokenizer, ROWS, TrainConfig(batch_size=4), seed=0, follow=Follow(on_step=lambda *_: None))
 
     assert "forward" not in vars(base), "TRL's wrapper would be wrapped again by the next trial, without end"
     assert not base.get_output_embeddings()._forward_pre_hooks

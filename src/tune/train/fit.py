@@ -2,14 +2,16 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tune.config.recipe import TrainConfig
-from tune.errors import Diverged
+from tune.train.checkpoint import losses_until, restore_optimizer, restore_random, restore_weights
 from tune.train.loss import answer_loss
+from tune.train.watch import Follow, watcher
 
 Row = dict[str, list[int]]
 """input_ids and labels of one example, both (T,)."""
@@ -42,9 +44,9 @@ def fit(
     train: TrainConfig,
     *,
     seed: int,
-    on_step: Callable[[int, int, float], None],
+    follow: Follow,
 ) -> Fitted:
-    """Train the adapter that is on the model, in place.
+    """Train the adapter that is on the model, in place; go on from the newest checkpoint where there is one.
 
     Args:
         model: PEFT model; only its adapter asks for gradients.
@@ -52,7 +54,7 @@ def fit(
         rows: Examples; labels of -100 are not learned from.
         train: The recipe.
         seed: Order of the examples and dropout.
-        on_step: Is told (step, steps in all, loss) after each optimizer step; may raise to stop.
+        follow: Is told each step's loss, and where to go on from and what to leave behind.
 
     Raises:
         Diverged: The loss or the gradient norm became NaN or infinite.
@@ -60,7 +62,7 @@ def fit(
     from datasets import Dataset
 
     total = n_steps(train, len(rows))
-    watch = _watch(total, on_step)
+    watch = watcher(total, follow)
     with tempfile.TemporaryDirectory(prefix="tune-") as folder, _own_forward(model):
         weights = [(parameter, parameter.data) for parameter in model.parameters() if parameter.requires_grad]
         trainer = _trainer_class()(
@@ -77,7 +79,11 @@ def fit(
         for name in ("PrinterCallback", "ProgressCallback"):
             for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == name]:
                 trainer.remove_callback(callback)
-        trainer.train()
+        watch.trainer = trainer
+        came_from = follow.checkpoints.newest() if follow.checkpoints else None
+        if came_from:
+            watch.losses = losses_until(came_from)
+        trainer.train(resume_from_checkpoint=str(came_from) if came_from else None)
     model.eval()
     return Fitted(
         steps=trainer.state.global_step,
@@ -100,7 +106,7 @@ def _own_forward(model: Any) -> Iterator[None]:
 
 
 def _trainer_class() -> Any:
-    """Return TRL's trainer with a loss that does not make logits for the question."""
+    """Return TRL's trainer with a loss that does not make logits for the question, and checkpoints without pickles."""
     from trl import SFTTrainer
 
     class AnswerTrainer(SFTTrainer):  # type: ignore[misc] # trl is late and untyped here
@@ -112,6 +118,19 @@ def _trainer_class() -> Any:
             """Return the loss; see the superclass."""
             assert not return_outputs  # asked for by evaluation, which is not the trainer's work here
             return answer_loss(model, inputs, n_tokens=num_items_in_batch)
+
+        # How transformers goes on from a checkpoint, each part read from our files instead of its pickles.
+
+        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
+            restore_weights(self, Path(resume_from_checkpoint))
+
+        def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+            if checkpoint:
+                restore_optimizer(self, Path(checkpoint))
+
+        def _load_rng_state(self, checkpoint: str | None) -> None:
+            if checkpoint:
+                restore_random(Path(checkpoint))
 
     return AnswerTrainer
 
@@ -144,27 +163,3 @@ def _arguments(train: TrainConfig, *, folder: str, seed: int, total: int, device
         dataloader_pin_memory=device == "cuda",
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-
-
-def _watch(total: int, on_step: Callable[[int, int, float], None]) -> Any:
-    """Return a trainer callback that passes on each step's loss, and refuses one that is not finite."""
-    from transformers import TrainerCallback
-
-    class Watch(TrainerCallback):  # type: ignore[misc] # transformers is late and untyped here
-        """Follows the loss."""
-
-        def __init__(self) -> None:
-            self.losses: list[float] = []
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:  # noqa: ARG002
-            """Record one step's loss."""
-            if not logs or "loss" not in logs:
-                return
-            loss, norm = float(logs["loss"]), float(logs.get("grad_norm", 0.0))
-            if not math.isfinite(loss) or not math.isfinite(norm):
-                msg = f"loss {loss} and gradient norm {norm} at step {state.global_step} of {total}."
-                raise Diverged(msg)
-            self.losses.append(loss)
-            on_step(state.global_step, total, loss)
-
-    return Watch()

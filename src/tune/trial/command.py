@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from tune import paths
 from tune.config.compose import difference, to_yaml
@@ -28,9 +29,10 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
     task = read_task(config)
     runs = paths.runs_dir(config.track.folder)
     check_writable(runs)
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     words = " ".join(difference(config)) or "the default recipe"
-    console.print(f"[bold]tune[/]  one trial: {config.model.label}, {config.data.format}, {words}", soft_wrap=True)
+    what = f"  one trial: {config.model.label}, {config.data.format}, {words}"
+    console.print(Text.assemble(("tune", "bold"), what), soft_wrap=True)
     name = time.strftime("%Y%m%d-%H%M%S")
     folder = runs / "trials" / name
     store = MlflowStore(runs, config.track.experiment)

@@ -2,21 +2,26 @@
 
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tune.config.digest import digest
 from tune.config.schema import Config
 from tune.data.mask import Tokens, tokenize
 from tune.errors import DataError, Diverged
 from tune.examples import Example
+from tune.files import write_json
 from tune.model import adapt
 from tune.model.load import Base, load_base
 from tune.model.quantize import import_quietly
 from tune.track.recorder import RunRecorder
+from tune.train.checkpoint import Checkpoints
 from tune.train.fit import Fitted, fit
+from tune.train.watch import Follow
 from tune.trial.baseline import Baseline, fingerprint
-from tune.trial.measure import Measured, Progress, compare, measure, write_json
+from tune.trial.measure import Measured, Progress, compare, measure
 from tune.trial.meter import Meter
 from tune.trial.outcome import Outcome, State
 from tune.trial.task import Task
@@ -49,7 +54,15 @@ def model_key(config: Config) -> str:
     return repr((config.model, config.quantization))
 
 
-def run_trial(config: Config, bench: Bench, *, folder: Path, recorder: RunRecorder, on: Progress) -> Outcome:
+def run_trial(
+    config: Config,
+    bench: Bench,
+    *,
+    folder: Path,
+    recorder: RunRecorder,
+    on: Progress,
+    whole_steps: Callable[[], AbstractContextManager[None]] | None = None,
+) -> Outcome:
     """Train and score one adapter; the base is left as it was.
 
     Args:
@@ -57,7 +70,9 @@ def run_trial(config: Config, bench: Bench, *, folder: Path, recorder: RunRecord
         bench: Its base and its task.
         folder: Where adapter, scores.json (example by example) and outcome.json go.
         recorder: Its run; losses are recorded as they come.
-        on: Is told how far it is.
+        on: Is told how far it is; may raise to stop.
+        whole_steps: Given where the trial may be tried again in the same folder: training goes on from a checkpoint
+            there, leaves some behind, and inside this context is stopped between two optimizer steps alone.
 
     Raises:
         TrialError: It ended without a result; the reason is the error's.
@@ -75,9 +90,11 @@ def run_trial(config: Config, bench: Bench, *, folder: Path, recorder: RunRecord
     baseline.measure_if_free(measure_base)
     _seed_everything(config.seed)
     tokens, notes = _training_tokens(base.tokenizer, task.splits.train, config.train.max_length)
+    checkpoints = _checkpoints(config, bench, folder) if whole_steps else None
     adapted = adapt.attach(base, config.lora, seed=config.seed)
     try:
-        fitted = _train(adapted, tokens, config, recorder=recorder, on=on)
+        with whole_steps() if whole_steps else nullcontext():
+            fitted = _train(adapted, tokens, config, recorder=recorder, on=on, checkpoints=checkpoints)
         adapt.save(adapted, folder / "adapter")
         tuned = measure(adapted.model, base.tokenizer, config, task, fingerprint=name, on=on)
     finally:
@@ -93,6 +110,8 @@ def run_trial(config: Config, bench: Bench, *, folder: Path, recorder: RunRecord
     more = (*task.splits.notes, *notes, *([adapted.note] if adapted.note else []))
     outcome = Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=more)
     write_json(folder / "outcome.json", asdict(outcome))
+    if checkpoints:
+        checkpoints.clear()
     return outcome
 
 
@@ -109,14 +128,39 @@ def quiet_libraries() -> None:
 
 
 def _train(
-    adapted: adapt.Adapted, tokens: list[Tokens], config: Config, *, recorder: RunRecorder, on: Progress
+    adapted: adapt.Adapted,
+    tokens: list[Tokens],
+    config: Config,
+    *,
+    recorder: RunRecorder,
+    on: Progress,
+    checkpoints: Checkpoints | None,
 ) -> Fitted:
     def on_step(step: int, total: int, loss: float) -> None:
         recorder.metrics({"train/step_loss": loss}, step=step)
         on("train", step, total)
 
     rows = [{"input_ids": list(item.ids), "labels": item.labels} for item in tokens]
-    return fit(adapted.model, adapted.base.tokenizer, rows, config.train, seed=config.seed, on_step=on_step)
+    follow = Follow(on_step=on_step, checkpoints=checkpoints)
+    return fit(adapted.model, adapted.base.tokenizer, rows, config.train, seed=config.seed, follow=follow)
+
+
+def _checkpoints(config: Config, bench: Bench, folder: Path) -> Checkpoints:
+    """Return the trial's checkpoints; what was written for other settings, data or weights is not gone on with."""
+    base = bench.base
+    recipe = digest(
+        {
+            "train": config.train,
+            "lora": config.lora,
+            "quantization": config.quantization,
+            "seed": config.seed,
+            "data": bench.task.splits.digest,
+            "weights": base.digest,
+            "dtype": str(base.dtype),
+            "template": str(base.tokenizer.chat_template),
+        }
+    )
+    return Checkpoints(folder / "checkpoints", recipe=recipe, every_s=config.workers.checkpoint_s)
 
 
 def _training_tokens(tokenizer: Any, examples: tuple[Example, ...], max_length: int) -> tuple[list[Tokens], list[str]]:

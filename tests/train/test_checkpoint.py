@@ -1,0 +1,146 @@
+"""A training that was stopped goes on as if it never had been: the same losses, the same bytes."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tune.config.recipe import TrainConfig
+from tune.errors import Interrupted
+from tune.train.checkpoint import Checkpoints
+from tune.train.fit import Fitted, fit
+from tune.train.watch import Follow
+
+# Two batches an optimizer step, three steps an epoch, the last step of an epoch has one batch alone.
+TRAIN = TrainConfig(batch_size=2, accumulation=2, epochs=3, learning_rate=1e-2, weight_decay=0.1)
+ROWS = [{"input_ids": [4 + n, 5, 6 + n, 7, 8], "labels": [-100, -100, 6 + n, 7, 8]} for n in range(10)]
+
+
+def network() -> Any:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    config = LlamaConfig(
+        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        initializer_range=0.3, bos_token_id=2, eos_token_id=1, pad_token_id=0,
+    )  # fmt: skip
+    adapter = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.2, target_modules=["q_proj", "v_proj"])
+    return get_peft_model(LlamaForCausalLM(config), adapter)
+
+
+@pytest.fixture
+def tokenizer() -> PreTrainedTokenizerFast:
+    from tokenizers import Tokenizer, models
+
+    inner = Tokenizer(models.WordLevel({str(number): number for number in range(32)}, unk_token="0"))
+    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="0", eos_token="1")
+
+
+@pytest.fixture
+def train(tokenizer: PreTrainedTokenizerFast) -> Callable[..., tuple[Fitted, str]]:
+    """Train a fresh network, which another process would have; return what was done and a digest of the adapter."""
+
+    def run(checkpoints: Checkpoints | None = None, *, stop_at: int | None = None) -> tuple[Fitted, str]:
+        def on_step(step: int, _total: int, _loss: float) -> None:
+            if step == stop_at:
+                msg = "preempted"
+                raise Interrupted(msg)
+
+        model = network()
+        fitted = fit(model, tokenizer, ROWS, TRAIN, seed=3, follow=Follow(on_step=on_step, checkpoints=checkpoints))
+        state = [p.detach().numpy().tobytes() for _, p in sorted(model.named_parameters()) if p.requires_grad]
+        return fitted, hashlib.sha256(b"".join(state)).hexdigest()
+
+    return run
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 5, 8])
+def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path: Path, train, stop_at: int) -> None:
+    # With dropout, accumulation and weight decay; in the middle and at the end of an epoch, and in a later one.
+    unbroken, digest = train()
+    checkpoints = Checkpoints(tmp_path, recipe="r")
+
+    with pytest.raises(Interrupted):
+        train(checkpoints, stop_at=stop_at)
+    torch.manual_seed(99)  # another process has drawn other numbers
+    resumed, again = train(checkpoints)
+
+    assert unbroken.steps == resumed.steps == 9
+    assert resumed.losses == unbroken.losses
+    assert again == digest
+    assert resumed.n_tokens == unbroken.n_tokens
+
+
+def test_a_training_that_was_stopped_twice(tmp_path: Path, train) -> None:
+    checkpoints = Checkpoints(tmp_path, recipe="r")
+    for step in (2, 6):
+        with pytest.raises(Interrupted):
+            train(checkpoints, stop_at=step)
+
+    assert train(checkpoints)[1] == train()[1]
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, train) -> None:
+    checkpoints = Checkpoints(tmp_path, recipe="r", every_s=0)
+    with pytest.raises(Interrupted):
+        train(checkpoints, stop_at=5)
+    newest = tmp_path / "step-00000005"
+    assert checkpoints.newest() == newest
+    content = bytearray((newest / "adapter.safetensors").read_bytes())
+    content[-1] ^= 1
+    (newest / "adapter.safetensors").write_bytes(content)
+
+    assert checkpoints.newest() == tmp_path / "step-00000004"
+    assert train(checkpoints)[1] == train()[1]
+
+
+@pytest.mark.parametrize("harm", ["truncate", "delete", "no manifest"])
+def test_what_is_not_whole_is_not_used(tmp_path: Path, harm: str) -> None:
+    checkpoints = Checkpoints(tmp_path, recipe="r")
+    checkpoints.write(7, lambda folder: (folder / "a").write_bytes(b"12345") and None)
+    place = tmp_path / "step-00000007"
+    if harm == "truncate":
+        (place / "a").write_bytes(b"123")
+    elif harm == "delete":
+        (place / "a").unlink()
+    else:
+        (place / "manifest.json").unlink()
+
+    assert checkpoints.newest() is None
+
+
+def test_a_fixed_number_is_kept_and_none_of_another_recipe_is_used(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, recipe="r", keep=2)
+    for step in (1, 2, 3):
+        checkpoints.write(step, lambda folder: (folder / "a").write_text("x") and None)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
+    assert Checkpoints(tmp_path, recipe="other").newest() is None
+    checkpoints.clear()
+    assert checkpoints.newest() is None
+
+
+def test_a_write_that_dies_half_way_leaves_the_last_one(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, recipe="r")
+    checkpoints.write(1, lambda folder: (folder / "a").write_text("x") and None)
+
+    def fill(folder: Path) -> None:
+        (folder / "a").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.write(2, fill)
+
+    assert checkpoints.newest() == tmp_path / "step-00000001"
+
+
+def test_no_pickle_is_in_a_checkpoint(tmp_path: Path, train) -> None:
+    with pytest.raises(Interrupted):
+        train(Checkpoints(tmp_path, recipe="r"), stop_at=2)
+
+    names = {path.suffix for path in (tmp_path / "step-00000002").iterdir()}
+    assert names == {".safetensors", ".json"}
