@@ -9,7 +9,8 @@
     └── TrackingError         the record of runs cannot be written or read
     TrialError                a trial ended without a result; the study goes on
     ├── Diverged              loss, gradient or evaluation became NaN or infinite
-    └── NothingLearned        every B of the adapter is zero
+    ├── NothingLearned        every B of the adapter is zero
+    └── Lost                  somebody else ended the trial, taking its worker for dead
     Interrupted               somebody asked the process to stop; like KeyboardInterrupt, no `except Exception` holds it
 
 Anything else that is raised is a bug and keeps its traceback.
@@ -63,6 +64,12 @@ class NothingLearned(TrialError):  # noqa: N818
     """Every B is zero, so the adapter changes nothing: no optimizer step reached it."""
 
     reason = "nothing_learned"
+
+
+class Lost(TrialError):  # noqa: N818
+    """The trial was ended by somebody who took this worker for dead; its result does not count."""
+
+    reason = "lost"
 
 
 class Interrupted(BaseException):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tune.study.progress import seconds_left
 from tune.track.records import StudyRecord, TrialRecord
 
 
@@ -35,14 +34,14 @@ def study(*trials: TrialRecord) -> StudyRecord:
 
 
 def test_nothing_is_guessed_before_the_first_trial_has_ended() -> None:
-    assert seconds_left(study(trial(0, "running"), trial(1, "running")), n_running=2) is None
-    assert seconds_left(study(trial(0, "complete", 9)), n_running=0) is None
+    assert study(trial(0, "running"), trial(1, "running")).seconds_left() is None
+    assert study(trial(0, "complete", 9)).seconds_left() is None
 
 
 def test_the_median_trial_over_the_workers() -> None:
     ended = [trial(0, "complete", 300), trial(1, "complete", 100), trial(2, "failed"), trial(3, "complete", 120)]
 
-    left = seconds_left(study(*ended, trial(4, "running"), trial(5, "running")), n_running=2)
+    left = study(*ended, trial(4, "running"), trial(5, "running")).seconds_left()
 
     # 8 - 4 = 4 are left, two of them half done: 3 of 120 s by two workers
     assert left == pytest.approx(180)

@@ -54,7 +54,14 @@ RANGES: dict[str, Range] = {
     "study.seed": _at_least(0),
     "workers.count": _at_least(1),
     "workers.threads": _at_least(1),
+    "study.retries.lost": _at_least(0),
+    "study.retries.killed": _at_least(0),
+    "study.retries.bug": _at_least(0),
     "workers.trials_per_process": _at_least(0),
+    "track.port": Range(lambda value: 1 <= value <= 65535, "from 1 to 65535"),  # noqa: PLR2004
+    "workers.checkpoint_s": _at_least(0),
+    "workers.heartbeat_s": _POSITIVE,
+    "workers.grace_s": _POSITIVE,
 }
 
 
@@ -100,3 +107,8 @@ def _impossible(config: Config) -> Iterator[str]:
         yield "evaluate.mmlu_dir is set, but MMLU is not evaluated: add evaluate=mmlu, or leave the folder out."
     if config.sweep and config.study.sampler is not Sampler.grid and config.study.n_trials is None:
         yield f"study.n_trials is not set, and study.sampler={config.study.sampler} has no end of its own."
+    if config.workers.grace_s <= 2 * config.workers.heartbeat_s:
+        yield (
+            f"workers.grace_s={config.workers.grace_s:g} is not allowed: a living worker may miss a beat, so it must "
+            f"be above twice workers.heartbeat_s={config.workers.heartbeat_s:g}."
+        )

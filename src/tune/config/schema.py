@@ -26,6 +26,23 @@ class Sampler(StrEnum):
 
 
 @dataclass(kw_only=True, slots=True)
+class RetriesConfig:
+    """How often a trial is tried again after its first attempt, by the reason of the failure.
+
+    A trial that was interrupted always is. One that diverged or learned nothing never is: it would do so again.
+    """
+
+    lost: int = 2
+    """Its machine or process vanished without a word. At least 0."""
+
+    killed: int = 0
+    """Its worker was killed while the study ran, as the kernel does when memory is short. At least 0."""
+
+    bug: int = 0
+    """An error that nobody expected. At least 0."""
+
+
+@dataclass(kw_only=True, slots=True)
 class StudyConfig:
     """How a sweep is run."""
 
@@ -44,6 +61,8 @@ class StudyConfig:
     storage: str | None = None
     """Database of the study (an SQLAlchemy URL); null for sqlite in the runs folder."""
 
+    retries: RetriesConfig = field(default_factory=RetriesConfig)
+
 
 @dataclass(kw_only=True, slots=True)
 class WorkersConfig:
@@ -58,6 +77,15 @@ class WorkersConfig:
     trials_per_process: int = 0
     """A worker is replaced after so many trials; 0: it stays and keeps the base loaded."""
 
+    checkpoint_s: float = 60.0
+    """Least seconds between two checkpoints of a training. At least 0."""
+
+    heartbeat_s: float = 10.0
+    """Seconds between two signs of life of a worker. Above 0."""
+
+    grace_s: float = 120.0
+    """A worker that gave no sign of life for so many seconds is taken for dead. Above twice heartbeat_s."""
+
 
 @dataclass(kw_only=True, slots=True)
 class TrackConfig:
@@ -68,6 +96,9 @@ class TrackConfig:
 
     experiment: str = "tune"
     """MLflow experiment that the runs are listed under."""
+
+    port: int = 5000
+    """Where `python -m tune ui` shows them, on this machine alone. From 1 to 65535."""
 
 
 class Direction(StrEnum):

@@ -1,4 +1,4 @@
-"""Which trial is next, and how it ended: the only writers of the study's trials."""
+"""Which trial is next."""
 
 import hashlib
 import os
@@ -8,9 +8,14 @@ from typing import Any
 
 from tune.config.compose import difference, with_values
 from tune.config.schema import Config, Sampler
+from tune.study.attempts import attempt, beat, mend, root, superseded
+from tune.study.failpoint import reach
+from tune.study.lock import study_lock
 from tune.study.space import Value, grid, parse_space, suggest
-from tune.study.storage import StudyFolder, n_wanted, requeued
-from tune.trial.outcome import Outcome, State
+from tune.study.storage import n_wanted
+
+STOPPING = "stopping"
+"""Attribute of a study in which no trial is to be started."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,9 +23,17 @@ class Claim:
     """A trial that this worker, and no other, runs."""
 
     trial: Any
-    """Optuna's trial."""
+    """Optuna's trial: this attempt."""
 
     number: int
+    """The attempt's number."""
+
+    root: int
+    """The trial's number: that of its first attempt."""
+
+    attempt: int
+    """From 1."""
+
     point: dict[str, Value]
     """What varies, by key."""
 
@@ -33,62 +46,45 @@ def enqueue_grid(study: Any, config: Config) -> None:
     if config.study.sampler is not Sampler.grid:
         return
     dimensions = parse_space(config)
-    there = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
-    for cell in grid(dimensions)[: n_wanted(config, dimensions)]:
-        if cell not in there:
-            study.enqueue_trial(cell)
+    with study_lock(study):
+        there = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
+        for cell in grid(dimensions)[: n_wanted(config, dimensions)]:
+            if cell not in there:
+                study.enqueue_trial(cell)
 
 
-def claim(study: Any, config: Config, folder: StudyFolder, *, worker: str) -> Claim | None:
-    """Return the next trial, or None when none is left to start."""
+def claim(study: Any, config: Config, *, worker: str) -> Claim | None:
+    """Return the next trial, or None when none is left to start or the study is being stopped.
+
+    The claim is whole or, where its process dies in it, known to be dead: it ends with a first sign of life.
+    """
     import optuna
 
     dimensions = parse_space(config)
-    with folder.lock("claim"):
+    with study_lock(study):
+        if study.user_attrs.get(STOPPING):
+            return None
+        mend(study)
         trials = study.get_trials(deepcopy=False)
         waiting = any(trial.state is optuna.trial.TrialState.WAITING for trial in trials)
-        if not waiting and sum(not requeued(trial) for trial in trials) >= n_wanted(config, dimensions):
+        n_trials = sum(not superseded(trial) for trial in trials)
+        if not waiting and n_trials >= n_wanted(config, dimensions):
             return None
         # A sampler made anew with the same seed would draw the same first points again.
-        study.sampler = _sampler(config.study.sampler, _seed(config.study.seed, len(trials)))
+        study.sampler = _sampler(config.study.sampler, _seed(config.study.seed, n_trials))
         trial = study.ask()
+        reach("claim: asked")
         point = suggest(dimensions, trial, config)
         changed = with_values(config, point)
         trial.set_user_attr("point", point)
         trial.set_user_attr("worker", worker)
         trial.set_user_attr("seed", changed.seed)
         trial.set_user_attr("command", repeat_command(changed))
-    return Claim(trial=trial, number=trial.number, point=point, config=changed)
-
-
-def tell(study: Any, number: int, outcome: Outcome, config: Config, *, again: bool = False) -> None:
-    """Record how a trial ended; with `again`, put its point back in the queue.
-
-    A trial that is not running any more keeps the end that it has.
-    """
-    import optuna
-
-    trial = study.get_trials(deepcopy=False)[number]
-    if trial.state is not optuna.trial.TrialState.RUNNING:
-        return
-    attrs = {"reason": outcome.reason, "message": outcome.message, "notes": outcome.notes, "metrics": outcome.metrics}
-    for name, value in attrs.items():
-        _set_attr(study, trial, name, value)
-    if again:
-        _set_attr(study, trial, "requeued", value=True)
-        study.enqueue_trial(trial.params)
-    if outcome.state is State.complete:
-        assert config.sweep is not None
-        study.tell(number, values=outcome.metrics[config.sweep.objective.metric])
-    else:
-        study.tell(number, state=optuna.trial.TrialState.FAIL)
-
-
-def running(study: Any) -> list[Any]:
-    """Return the trials that somebody is running, or was when it died."""
-    import optuna
-
-    return [t for t in study.get_trials(deepcopy=False) if t.state is optuna.trial.TrialState.RUNNING]
+        reach("claim: signed")
+        beat(study, trial)
+    return Claim(
+        trial=trial, number=trial.number, root=root(trial), attempt=attempt(trial), point=point, config=changed
+    )
 
 
 def repeat_command(config: Config) -> str:
@@ -96,10 +92,6 @@ def repeat_command(config: Config) -> str:
     threads = os.environ.get("OMP_NUM_THREADS")
     exact = [f"workers.threads={threads}"] if threads else []
     return shlex.join(["python", "-m", "tune", *difference(config), *exact])
-
-
-def _set_attr(study: Any, trial: Any, name: str, value: Any) -> None:
-    study._storage.set_trial_user_attr(trial._trial_id, name, value)  # noqa: SLF001 - Optuna has no public way by number
 
 
 def _sampler(kind: Sampler, seed: int) -> Any:

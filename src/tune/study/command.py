@@ -10,9 +10,11 @@ from tune.config.compose import difference
 from tune.config.metrics import metric_names
 from tune.config.schema import Config
 from tune.errors import AssetError, ConfigError, Interrupted, nearest
+from tune.study.claim import STOPPING
+from tune.study.lock import study_lock
 from tune.study.progress import Screen
 from tune.study.space import Choices, Dimension, Span, parse_space
-from tune.study.storage import load_study, n_wanted, open_study, snapshot, stored_config, study_name
+from tune.study.storage import StudyFolder, load_study, n_wanted, open_study, snapshot, stored_config, study_name
 from tune.study.supervisor import Supervisor, n_threads, n_workers
 from tune.track.environment import environment
 from tune.track.folder import check_writable
@@ -53,7 +55,7 @@ def run_study(config: Config) -> StudyRecord:
     check_writable(runs)
     study, is_new = open_study(config, runs)
     screen = Screen()
-    now = snapshot(study)
+    now = snapshot(study, StudyFolder(runs=runs, name=study_name(config)))
     screen.summary(_summary(config, dimensions, runs, is_new=is_new, now=now), title=study_name(config))
     if now.done >= now.n_trials:
         return now
@@ -86,7 +88,21 @@ def read_study(name: str, config: Config) -> StudyRecord:
     Raises:
         StudyError: There is none of this name.
     """
-    return snapshot(load_study(name, config, paths.runs_dir(config.track.folder)))
+    runs = paths.runs_dir(config.track.folder)
+    return snapshot(load_study(name, config, runs), StudyFolder(runs=runs, name=name))
+
+
+def stop_study(name: str, config: Config) -> StudyRecord:
+    """Let the study's workers finish the trials that they run and start none; return the study as it stands.
+
+    Raises:
+        StudyError: There is none of this name.
+    """
+    runs = paths.runs_dir(config.track.folder)
+    study = load_study(name, config, runs)
+    with study_lock(study):
+        study.set_user_attr(STOPPING, True)
+    return snapshot(study, StudyFolder(runs=runs, name=name))
 
 
 def work(name: str, config: Config) -> int:
@@ -122,6 +138,7 @@ def _summary(
     assert config.sweep is not None
     data = config.data
     state = "new" if is_new else f"going on: {now.done} of {now.n_trials} trials have ended"
+    changed = " ".join(difference(config))
     return [
         ("question", config.sweep.question),
         ("study", state),
@@ -133,7 +150,7 @@ def _summary(
         ("forgetting", _forgetting(config)),
         ("workers", f"{n_workers(config)} with {n_threads(config)} thread(s) each"),
         ("folder", str(runs)),
-        ("changed", " ".join(difference(config)) or "nothing"),
+        *([("overrides", changed)] if changed else []),
     ]
 
 

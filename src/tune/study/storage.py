@@ -1,7 +1,6 @@
 """Where a study is kept: its folder, its database, and what it was started with."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,21 @@ from filelock import FileLock
 from tune.config.compose import from_yaml, leaves, to_yaml
 from tune.config.schema import Config, Sampler
 from tune.errors import ConfigError, StudyError, nearest
+from tune.files import read_json
+from tune.study.attempts import attempt, root, superseded
 from tune.study.space import Dimension, grid, parse_space
 from tune.track.records import StudyRecord, TrialRecord
 
-_FREE = ("study.n_trials", "study.name", "study.storage", "workers.", "track.", "report.", "sweep.question")
+_FREE = (
+    "study.n_trials",
+    "study.name",
+    "study.storage",
+    "study.retries",
+    "workers.",
+    "track.",
+    "report.",
+    "sweep.question",
+)
 """Keys that may differ when a study goes on: they do not change what a trial is."""
 
 
@@ -33,7 +43,7 @@ class StudyFolder:
         return self.runs / "studies" / self.name
 
     def trial(self, number: int) -> Path:
-        """Return the folder of one trial."""
+        """Return the folder of one trial, by the number of its first attempt."""
         return self.path / "trials" / f"{number:04d}"
 
     def lock(self, what: str) -> FileLock:
@@ -137,11 +147,11 @@ def stored_config(study: Any) -> Config:
     return from_yaml(study.user_attrs["config"])
 
 
-def snapshot(study: Any) -> StudyRecord:
-    """Return the study as it stands; attempts that were put back in the queue are left out."""
+def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
+    """Return the study as it stands; a trial is shown by its last attempt."""
     config = stored_config(study)
     assert config.sweep is not None
-    trials = tuple(_trial(trial, config) for trial in study.get_trials(deepcopy=False) if not requeued(trial))
+    trials = [_trial(trial, config, folder) for trial in study.get_trials(deepcopy=False) if not superseded(trial)]
     return StudyRecord(
         name=study.study_name,
         question=config.sweep.question,
@@ -150,20 +160,15 @@ def snapshot(study: Any) -> StudyRecord:
         n_trials=n_wanted(config, parse_space(config)),
         confidence=config.evaluate.confidence,
         run_id=study.user_attrs.get("run_id"),
-        trials=trials,
+        trials=tuple(sorted(trials, key=lambda trial: trial.number)),
     )
 
 
-def requeued(trial: Any) -> bool:
-    """Return whether this attempt was interrupted and its point is waiting, or has been tried, again."""
-    return bool(trial.user_attrs.get("requeued"))
-
-
-def _trial(trial: Any, config: Config) -> TrialRecord:
+def _trial(trial: Any, config: Config, folder: StudyFolder) -> TrialRecord:
     attrs = trial.user_attrs
     state = {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
     return TrialRecord(
-        number=trial.number,
+        number=root(trial),
         state=state,
         reason=attrs.get("reason"),
         message=attrs.get("message", ""),
@@ -173,7 +178,16 @@ def _trial(trial: Any, config: Config) -> TrialRecord:
         run_id=attrs.get("run_id"),
         notes=tuple(attrs.get("notes", ())),
         command=attrs.get("command", ""),
+        attempt=attempt(trial),
+        worker=attrs.get("worker"),
+        started=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        doing=_doing(folder.trial(root(trial)) / "progress.json") if state == "running" else "",
     )
+
+
+def _doing(file: Path) -> str:
+    now = read_json(file)
+    return f"{now['phase']} {now['done']}/{now['total']}" if now else "starting"
 
 
 def _refuse_another(study: Any, config: Config) -> None:
@@ -207,6 +221,3 @@ def _sqlite(url: str) -> bool:
 
 def _made(runs: Path, name: str) -> bool:
     return (runs / "studies" / name).is_dir()
-
-
-Announce = Callable[[str], None]

@@ -1,6 +1,5 @@
 """Starts workers, watches them, and shows how far they are; there is no torch in it."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,9 +11,12 @@ from typing import Any, Protocol
 
 import psutil
 
-from tune.config.schema import Config, WorkersConfig
+from tune.config.schema import Config
 from tune.errors import StudyError
-from tune.study.claim import enqueue_grid, running, tell
+from tune.study.attempts import end, mend, reap, retries_after, running, worker_name
+from tune.study.claim import STOPPING, enqueue_grid
+from tune.study.heart import SUPERVISOR
+from tune.study.lock import study_lock
 from tune.study.storage import StudyFolder, snapshot
 from tune.track.mlflow_store import MlflowStore
 from tune.track.recorder import RunStatus
@@ -33,8 +35,17 @@ class Watcher(Protocol):
     def ended(self, study: StudyRecord, trial: TrialRecord) -> None:
         """Show a trial that has just ended."""
 
-    def moved(self, study: StudyRecord, progress: dict[int, str]) -> None:
-        """Show what is going on; progress is by trial number."""
+    def moved(self, study: StudyRecord) -> None:
+        """Show what is going on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Worker:
+    """A worker of ours."""
+
+    process: subprocess.Popen[bytes]
+    name: str
+    """What it signs its attempts with."""
 
 
 @dataclass(slots=True)
@@ -45,8 +56,9 @@ class Supervisor:
     config: Config
     runs: Path
     watcher: Watcher
-    _workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _workers: list["_Worker"] = field(default_factory=list)
     _deaths: int = 0
+    _reaped: float = 0.0
     _started: int = 0
 
     def run(self) -> StudyRecord:
@@ -67,21 +79,24 @@ class Supervisor:
             raise StudyError(msg) from error
 
     def _run(self) -> StudyRecord:
-        self._reap(alive=set())
+        self.study.set_user_attr(STOPPING, False)
+        self._reap()
         enqueue_grid(self.study, self.config)
-        seen = {trial.number for trial in snapshot(self.study).trials if trial.state in {"complete", "failed"}}
+        seen = {
+            trial.number for trial in snapshot(self.study, self._folder).trials if trial.state in {"complete", "failed"}
+        }
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         try:
             while True:
-                now = snapshot(self.study)
+                now = snapshot(self.study, self._folder)
                 for trial in now.trials:
                     if trial.state in {"complete", "failed"} and trial.number not in seen:
                         seen.add(trial.number)
                         self._deaths = 0
                         self.watcher.ended(now, trial)
-                self.watcher.moved(now, self._progress(now))
+                self.watcher.moved(now)
                 if not self._keep_staffed(now):
-                    return snapshot(self.study)
+                    return snapshot(self.study, self._folder)
                 time.sleep(_POLL_S)
         finally:
             self._stop()
@@ -92,27 +107,35 @@ class Supervisor:
 
     def _keep_staffed(self, now: StudyRecord) -> bool:
         """Start workers while there is work; return whether anything is going on."""
-        gone = [worker for worker in self._workers if worker.poll() is not None]
-        for worker in gone:
+        for worker in [worker for worker in self._workers if worker.process.poll() is not None]:
             self._workers.remove(worker)
-            if worker.returncode:
+            if worker.process.returncode:
                 self._bury(worker)
+        if time.monotonic() - self._reaped > self.config.workers.heartbeat_s:
+            self._reap()
         left = now.n_trials - now.done - len([t for t in now.trials if t.state == "running"])
+        if self.study.user_attrs.get(STOPPING):
+            return bool(self._workers)
         wanted = min(n_workers(self.config), left + len(self._workers))
         while len(self._workers) < wanted and left > 0:
             self._workers.append(self._start())
             left -= 1
         return bool(self._workers) or now.done < now.n_trials
 
-    def _bury(self, worker: subprocess.Popen[bytes]) -> None:
+    def _bury(self, worker: "_Worker") -> None:
+        """End the trial of a worker of ours that died."""
         self._deaths += 1
-        self._reap(alive={str(other.pid) for other in self._workers}, died=worker)
+        for trial in running(self.study):
+            if trial.user_attrs.get("worker") == worker.name:
+                outcome = Outcome(state=State.failed, reason="killed", message=f"{_how(worker.process.returncode)}.")
+                if end(self.study, trial.number, outcome, retries=retries_after("killed", self.config)):
+                    self._close_run(trial, outcome.message, reason="killed")
         if self._deaths >= _MOST_DEATHS:
             tail = " ".join(self._log.read_text(encoding="utf-8", errors="replace").split("\n")[-4:]).strip()
             msg = f"{self._deaths} workers died in a row without a result. Their log, {self._log}, ends: {tail}"
             raise StudyError(msg)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> "_Worker":
         self._folder.path.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "tune", "worker", self.study.study_name, f"track.folder='{self.runs}'"]
         if self.config.study.storage:
@@ -121,55 +144,49 @@ class Supervisor:
         slot = self._started
         self._started += 1
         with self._log.open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # a Ctrl-C is ours to pass on
-                env=os.environ | thread_variables(threads) | _gpu(slot),
+                env=os.environ | thread_variables(threads) | gpu_variables(slot) | {SUPERVISOR: str(os.getpid())},
             )
+        return _Worker(process=process, name=worker_name(process.pid))
 
     @property
     def _log(self) -> Path:
         return self._folder.path / "workers.log"
 
-    def _reap(self, *, alive: set[str], died: subprocess.Popen[bytes] | None = None) -> None:
-        """End the trials whose worker is gone: one that died now has failed, one left by an earlier start goes on."""
-        store = MlflowStore(self.runs, self.config.track.experiment)
-        for trial in running(self.study):
-            worker = trial.user_attrs.get("worker")
-            if worker in alive or (died is not None and worker != str(died.pid)):
-                continue
-            how = _how(died.returncode) if died else "its worker was gone when the study was started again"
-            outcome = Outcome(state=State.failed, reason="killed", message=f"{how}.")
-            tell(self.study, trial.number, outcome, self.config, again=died is None)
-            run_id = trial.user_attrs.get("run_id")
-            if run_id:
-                recorder = store.open(run_id)
-                recorder.tags({"tune.reason": "killed", "tune.message": outcome.message})
-                recorder.finish(RunStatus.failed)
+    def _reap(self) -> None:
+        """End the attempts of workers that are gone, wherever they ran, and make the followers that nobody made."""
+        self._reaped = time.monotonic()
+        limits = self.config.workers
+        for number in reap(self.study, grace_s=limits.grace_s, retries=retries_after("lost", self.config)):
+            trial = self.study.get_trials(deepcopy=False)[number]
+            self._close_run(trial, trial.user_attrs["message"], reason="lost")
+        with study_lock(self.study):
+            mend(self.study)
+
+    def _close_run(self, trial: Any, message: str, *, reason: str) -> None:
+        if trial.user_attrs.get("run_id"):
+            recorder = MlflowStore(self.runs, self.config.track.experiment).open(trial.user_attrs["run_id"])
+            recorder.tags({"tune.reason": reason, "tune.message": message})
+            recorder.finish(RunStatus.failed)
 
     def _stop(self) -> None:
         """End all workers; they put their trials back in the queue."""
         for worker in self._workers:
-            _send(worker, signal.SIGTERM)
+            _send(worker.process, signal.SIGTERM)
         until = time.monotonic() + _STOP_S
         for worker in self._workers:
             try:
-                worker.wait(max(0.1, until - time.monotonic()))
+                worker.process.wait(max(0.1, until - time.monotonic()))
             except subprocess.TimeoutExpired:
-                _send(worker, signal.SIGKILL)
-                worker.wait()
+                _send(worker.process, signal.SIGKILL)
+                worker.process.wait()
         if self._workers:
-            self._reap(alive=set())
-
-    def _progress(self, now: StudyRecord) -> dict[int, str]:
-        found = {}
-        for trial in now.trials:
-            if trial.state == "running":
-                found[trial.number] = _read_progress(self._folder.trial(trial.number) / "progress.json")
-        return found
+            self._reap()
 
 
 def n_workers(config: Config) -> int:
@@ -200,7 +217,8 @@ def thread_variables(threads: int) -> dict[str, str]:
     return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
 
 
-def _gpu(slot: int) -> dict[str, str]:
+def gpu_variables(slot: int) -> dict[str, str]:
+    """Return what gives a process one GPU of several: trainers refuse, or split a batch over, all that they see."""
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
     return {"CUDA_VISIBLE_DEVICES": str(slot % gpus)} if gpus > 1 and "CUDA_VISIBLE_DEVICES" not in os.environ else {}
 
@@ -216,14 +234,3 @@ def _how(returncode: int) -> str:
     if returncode < 0:
         return f"its worker was killed by {signal.Signals(-returncode).name}"
     return f"its worker exited with code {returncode}"
-
-
-def _read_progress(file: Path) -> str:
-    try:
-        now = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return "starting"
-    return f"{now['phase']} {now['done']}/{now['total']}"
-
-
-__all__ = ["Supervisor", "Watcher", "WorkersConfig", "n_threads", "n_workers", "thread_variables"]

@@ -1,0 +1,177 @@
+"""How an attempt at a trial ends, and how what was cut off is tried again: once, whoever dies in between.
+
+A trial is one point and one seed; an attempt is an Optuna trial that runs it. An attempt is running until somebody
+holding the study's lock ends it, and nobody can end it twice:
+
+    waiting ──claim──> running ──end──> complete | failed
+                                           └── failed with `again`: a waiting attempt with `retry_of` follows
+
+`again` is written before the attempt fails and the follower is made after it, so a process that dies in between leaves
+a failed attempt that wants a follower and has none; `mend` makes it. Every claim mends first.
+"""
+
+import os
+import socket
+import sys
+from typing import Any
+
+import psutil
+
+from tune.config.schema import Config
+from tune.study.failpoint import reach
+from tune.study.lock import study_lock
+from tune.trial.outcome import Outcome, State
+
+HANDED_ON = ("root", "attempt", "run_id")
+"""What an attempt passes to the one that follows it."""
+
+
+def worker_name(pid: int | None = None) -> str:
+    """Return a name that no other process has, on any machine and after any restart: host, pid and start time."""
+    process = psutil.Process(pid or os.getpid())
+    return f"{socket.gethostname()} {process.pid} {process.create_time():.2f}"
+
+
+def root(trial: Any) -> int:
+    """Return the number of the trial that this is an attempt at: that of its first attempt."""
+    return int(trial.user_attrs.get("root", trial.number))
+
+
+def attempt(trial: Any) -> int:
+    """Return the how-manyth attempt this is, from 1."""
+    return int(trial.user_attrs.get("attempt", 1))
+
+
+def superseded(trial: Any) -> bool:
+    """Return whether another attempt follows, or is to follow, this one.
+
+    `again` alone does not say so: whoever wrote it may have died before it ended the attempt, which then runs on.
+    """
+    return trial.state.name == "FAIL" and bool(trial.user_attrs.get("again"))
+
+
+def running(study: Any) -> list[Any]:
+    """Return the attempts that somebody is running, or was when it died."""
+    import optuna
+
+    return [t for t in study.get_trials(deepcopy=False) if t.state is optuna.trial.TrialState.RUNNING]
+
+
+def retries_after(reason: str | None, config: Config) -> int:
+    """Return how many attempts may follow the first after failures of this kind."""
+    if reason == "interrupted":
+        return sys.maxsize  # nobody's fault, and it asked to be tried again
+    return int(getattr(config.study.retries, reason or "", 0))
+
+
+def end(study: Any, number: int, outcome: Outcome, *, value: float | None = None, retries: int = 0) -> bool:
+    """Record how an attempt ended; return False where it had ended already, and then nothing is changed.
+
+    Args:
+        study: Optuna's study.
+        number: The attempt's.
+        outcome: What is recorded.
+        value: The objective; for a complete trial.
+        retries: How many attempts may follow the first one after a failure like this.
+    """
+    with study_lock(study):
+        return _end(study, number, outcome, value=value, retries=retries)
+
+
+def reap(study: Any, *, grace_s: float, retries: int) -> list[int]:
+    """End the attempts whose worker is gone, and return their numbers.
+
+    Gone is a worker that never gave a sign of life (claims are made under the lock, so it died in one), whose process
+    on this machine is not there any more, or that was silent for `grace_s` seconds.
+    """
+    with study_lock(study):
+        ages = _silent_s(study)
+        gone = [trial for trial in running(study) if _why_gone(trial, ages, grace_s)]
+        for trial in gone:
+            message = f"{_why_gone(trial, ages, grace_s)}."
+            _end(study, trial.number, Outcome(state=State.failed, reason="lost", message=message), retries=retries)
+        return [trial.number for trial in gone]
+
+
+def mend(study: Any) -> list[int]:
+    """Make the followers that were wanted and not made; return whose. To be called under the lock."""
+    trials = study.get_trials(deepcopy=False)
+    followed = {trial.user_attrs.get("retry_of") for trial in trials}
+    lonely = [trial for trial in trials if superseded(trial) and trial.number not in followed]
+    for trial in lonely:
+        _follow(study, trial)
+        reach("mend: followed")
+    return [trial.number for trial in lonely]
+
+
+def beat(study: Any, trial: Any) -> None:
+    """Give a sign of life for a running attempt."""
+    study._storage.record_heartbeat(trial._trial_id)  # noqa: SLF001 - Optuna beats only inside `optimize`
+
+
+def _end(study: Any, number: int, outcome: Outcome, *, value: float | None = None, retries: int = 0) -> bool:
+    import optuna
+
+    trial = study.get_trials(deepcopy=False)[number]
+    if trial.state is not optuna.trial.TrialState.RUNNING:
+        return False
+    attrs: dict[str, Any] = {
+        "reason": outcome.reason,
+        "message": outcome.message,
+        "notes": outcome.notes,
+        "metrics": outcome.metrics,
+    }
+    if outcome.state is State.failed and _failures(study, trial, outcome.reason) < retries:
+        attrs["again"] = True
+    for name, content in attrs.items():
+        study._storage.set_trial_user_attr(trial._trial_id, name, content)  # noqa: SLF001 - no public way by number
+    reach("end: noted")
+    if outcome.state is State.complete:
+        study.tell(number, values=value)
+        return True
+    study.tell(number, state=optuna.trial.TrialState.FAIL)
+    reach("end: ended")
+    mend(study)
+    return True
+
+
+def _failures(study: Any, trial: Any, reason: str | None) -> int:
+    """Return how many earlier attempts at the same trial ended for the same reason."""
+    others = [t for t in study.get_trials(deepcopy=False) if root(t) == root(trial) and t.number < trial.number]
+    return sum(t.user_attrs.get("reason") == reason for t in others)
+
+
+def _follow(study: Any, trial: Any) -> None:
+    handed = {name: trial.user_attrs[name] for name in HANDED_ON if name in trial.user_attrs}
+    own = {"root": root(trial), "attempt": attempt(trial) + 1, "retry_of": trial.number}
+    study.enqueue_trial(trial.params or trial.system_attrs.get("fixed_params", {}), user_attrs={**handed, **own})
+
+
+def _why_gone(trial: Any, ages: dict[int, float], grace_s: float) -> str | None:
+    worker = trial.user_attrs.get("worker")
+    age = ages.get(trial._trial_id)  # noqa: SLF001
+    if worker is None or age is None:
+        return "its worker died while it claimed the trial"
+    host, pid, started = worker.rsplit(" ", 2)
+    if host == socket.gethostname() and not _runs(int(pid), float(started)):
+        return "its worker was gone"
+    return f"its worker gave no sign of life for {age:.0f} s" if age > grace_s else None
+
+
+def _runs(pid: int, started: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return bool(abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _silent_s(study: Any) -> dict[int, float]:
+    """Return for how many seconds each attempt has given no sign of life, by Optuna's id and the database's clock."""
+    from optuna.storages._rdb import models
+    from sqlalchemy import func, select
+
+    with study._storage._backend.engine.connect() as connection:  # noqa: SLF001
+        now = connection.execute(select(func.now())).scalar_one().replace(tzinfo=None)
+        beats = connection.execute(select(models.TrialHeartbeatModel.trial_id, models.TrialHeartbeatModel.heartbeat))
+        return {trial_id: (now - last.replace(tzinfo=None)).total_seconds() for trial_id, last in beats}
