@@ -116,9 +116,12 @@ def test_a_data_file_that_cannot_be_trained_on(tmp_path: Path, content: str, sai
     ("words", "said"),
     [
         (["track.folder=/proc/nowhere"], ["/proc/nowhere"]),
-        (["study.storage=sqlite:////proc/nowhere/study.db"], ["/proc/nowhere/study.db", "can be written"]),
-        (["study.storage=sqlite:///file.txt"], ["file.txt"]),
-        (["study.storage=nothing://here"], ["nothing://here"]),
+        (
+            ["track.folder=runs", "study.storage=sqlite:////proc/nowhere/study.db"],
+            ["/proc/nowhere/study.db", "can be written"],
+        ),
+        (["track.folder=runs", "study.storage=sqlite:///file.txt"], ["file.txt"]),
+        (["track.folder=runs", "study.storage=nothing://here"], ["nothing://here"]),
     ],
 )
 def test_a_place_that_cannot_be_written(tmp_path: Path, words: list[str], said: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,23 +135,52 @@ def test_a_trial_whose_worker_is_killed_has_failed_and_the_others_finish(tmp_pat
     assert sorted(run.status for run in runs) == ["failed", "finished"]
 
 
-def test_the_same_command_goes_on_after_everything_was_killed(tmp_path: Path) -> None:
+def test_a_study_that_is_stopped_finishes_what_runs_and_starts_no_more(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    words = ["+sweep=smoke", *SMALL, "data.n_train=800", "workers.count=1"]
+    study = started(*words, folder=folder)
+    wait_for_training(folder)
+
+    shown = tune("status", "smoke", folder=folder)
+    stopped = tune("stop", "smoke", folder=folder)
+    _, said = study.communicate(timeout=120)
+
+    assert shown.returncode == 0, shown.stderr
+    assert "0 of 2 trials ended (1 waiting, 1 running)" in shown.stdout
+    assert re.search(r"0 +1 +\d+ s +train \d+/200 .* lora.rank=2", shown.stdout)
+    assert "1 running trials are finished, none is started" in stopped.stdout
+    assert study.returncode == 0, said
+    record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
+    assert record["states"] == {"waiting": 1, "running": 0, "complete": 1, "pruned": 0, "failed": 0}
+
+
+def test_when_the_supervisor_is_killed_its_workers_go_and_the_same_command_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
     words = ["+sweep=smoke", *SMALL, "data.n_train=200", "workers.count=1"]
     study = started(*words, folder=folder)
     wait_for_training(folder)
-    for process in [*psutil.Process(study.pid).children(recursive=True), psutil.Process(study.pid)]:
-        process.kill()
-    study.communicate(timeout=30)
+    workers = psutil.Process(study.pid).children(recursive=True)
 
+    study.kill()
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert not alive
+    study.communicate(timeout=30)
     done = tune(*words, folder=folder)
 
     assert done.returncode == 0, done.stderr
     record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
     assert record["states"] == {"waiting": 0, "running": 0, "complete": 2, "pruned": 0, "failed": 0}
     assert sorted(trial["parameters"]["lora.rank"] for trial in record["trials"]) == [2, 4]
-    runs = MlflowStore(folder, "tune").children(record["run_id"])
-    assert sorted(run.status for run in runs) == ["failed", "finished", "finished"]
+    assert [trial["number"] for trial in record["trials"]] == [0, 1]
+    # The first trial went on in its own run, from the checkpoint that its worker left when it was stopped.
+    runs = {run.tags["tune.trial"]: run for run in MlflowStore(folder, "tune").children(record["run_id"])}
+    assert {name: run.status for name, run in runs.items()} == {"0": "finished", "1": "finished"}
+    assert runs["0"].tags["tune.attempt"] == "2"
+    unbroken = tune(*record["trials"][0]["command"].split()[3:], folder=tmp_path / "other")
+    assert unbroken.returncode == 0, unbroken.stderr
+    scores = only_run(tmp_path / "other")["scores"]
+    assert json.loads((folder / "studies" / "smoke" / "trials" / "0000" / "scores.json").read_text()) == scores
+    assert not list(folder.rglob("checkpoints"))
 
 
 @pytest.mark.parametrize(
@@ -168,6 +198,7 @@ def test_public_data_trains_and_scores(tmp_path: Path, shared_data: Path, words:
 
     assert done.returncode == 0, done.stderr
     assert "eval/loss" in done.stdout
+    assert "data.n_train=16" in done.stderr
     run = only_run(tmp_path / "runs")
     assert score in run["metrics"]
     assert len(run["scores"]["adapted"]["ids"]["general"]) == 57

@@ -20,6 +20,9 @@ tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it
   python -m tune [key=value …]                 run one trial
   python -m tune report NAME [report.format=json]
                                                print a study again
+  python -m tune status NAME                   how far it is, and who runs what
+  python -m tune stop NAME                     finish the trials that run, start none
+  python -m tune ui [track.port=5000]          compare runs in MLflow's pages
   python -m tune config [key=value …]          print the whole configuration
   python -m tune fetch [model=NAME]            get the model into the cache, and stop
   python -m tune worker NAME                   run trials of a study from this shell
@@ -103,9 +106,9 @@ def _run(words: Words) -> int:
     if config.sweep is not None:
         return _study(config)
     # Threads are set before torch is imported, and torch is imported late.
-    from tune.study.supervisor import n_cores, thread_variables
+    from tune.study.supervisor import gpu_variables, n_cores, thread_variables
 
-    os.environ.update(thread_variables(config.workers.threads or n_cores()))
+    os.environ.update(thread_variables(config.workers.threads or n_cores()) | gpu_variables(0))
     from tune.report.command import print_trial
     from tune.trial.command import run_single
 
@@ -115,12 +118,11 @@ def _run(words: Words) -> int:
 
 
 def _study(config: Config) -> int:
-    from tune import paths
     from tune.report.command import print_end
     from tune.study.command import run_study
 
     study = run_study(config)
-    print_end(study, paths.runs_dir(config.track.folder))
+    print_end(study, config.track)
     return 0 if study.ranked() else 1
 
 
@@ -132,6 +134,39 @@ def _report(words: Words) -> int:
     config = compose(words.overrides, config_dir=words.config_dir)
     print_report(read_study(_one_name(words), config), config.report.format)
     return 0
+
+
+def _status(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.report.command import print_study_status
+    from tune.study.command import read_study
+
+    print_study_status(read_study(_one_name(words), compose(words.overrides, config_dir=words.config_dir)))
+    return 0
+
+
+def _stop(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.study.command import stop_study
+
+    study = stop_study(_one_name(words), compose(words.overrides, config_dir=words.config_dir))
+    n_running = study.counts()["running"]
+    print(f"{study.name}: {n_running} running trials are finished, none is started. +sweep=… goes on with it.")  # noqa: T201
+    return 0
+
+
+def _ui(words: Words) -> int:
+    from tune import paths
+    from tune.config.compose import compose
+    from tune.track.folder import check_database, database, ui_command
+
+    _no_names(words)
+    track = compose(words.overrides, config_dir=words.config_dir).track
+    runs = paths.runs_dir(track.folder)
+    check_database(database(runs))
+    print(f"MLflow shows {runs} at http://127.0.0.1:{track.port}, for this machine alone. Ctrl-C ends it.", flush=True)  # noqa: T201
+    command = ui_command(runs, port=track.port)
+    os.execvp(command[0], command)  # noqa: S606 - a list, never a shell
 
 
 def _worker(words: Words) -> int:
@@ -151,7 +186,7 @@ def _fetch(words: Words) -> int:
     _no_names(words)
     config = compose(words.overrides, config_dir=words.config_dir)
     check_source(config.model)
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, highlight=False)
     model_folder(config, announce=console.print)
     return 0
 
@@ -172,6 +207,9 @@ COMMANDS: dict[str, Callable[[Words], int]] = {
     "report": _report,
     "config": _config,
     "fetch": _fetch,
+    "status": _status,
+    "stop": _stop,
+    "ui": _ui,
     "worker": _worker,
 }
 

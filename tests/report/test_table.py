@@ -26,6 +26,7 @@ def trial(number: int, *, rank: int, score: float, state: str = "complete", **mo
         "eval/loss_base": 1.5,
         "perplexity/domain": 3.25,
         "cost/seconds": 61.4,
+        "cost/train_tokens": 12500.0,
     }
     values = {"reason": None, "message": "", "notes": (), "run_id": "r", "seed": 0, "command": "python -m tune"}
     return TrialRecord(
@@ -56,7 +57,7 @@ STUDY = StudyRecord(
 
 def printed(width: int = 200, study: StudyRecord = STUDY) -> str:
     out = io.StringIO()
-    print_study(study, Console(file=out, width=width, highlight=False))
+    print_study(study, Console(file=out, width=width, highlight=False, markup=False))
     return out.getvalue()
 
 
@@ -108,3 +109,15 @@ def test_a_trial_alone_shows_base_adapted_and_change() -> None:
     assert lines[0] == "metric base adapted change"
     assert lines[1] == "task/score 0.250 0.500 +0.250 ±0.100"
     assert lines[2] == "general/probe/acc 0.625 0.500 -0.125 ±0.075"
+    assert lines[3] == "eval/loss 1.500 0.500 -1.000"
+    assert lines[-1] == "cost/train_tokens 12,500"
+
+
+def test_brackets_in_what_a_user_wrote_are_printed() -> None:
+    odd = dataclasses.replace(STUDY.trials[2], message="data.metrics=[execution] [/] is odd.")
+    study = dataclasses.replace(STUDY, question="[red] or [execution]?", trials=(*STUDY.trials[:2], odd))
+
+    text = printed(study=study)
+
+    assert "[red] or [execution]?" in text
+    assert "data.metrics=[execution] [/] is odd." in text

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -39,7 +38,7 @@ def run_id(mlflow_store) -> str:
 @pytest.fixture
 def server(mlflow_store, port: int, tmp_path: Path) -> Iterator[None]:
     log = (tmp_path / "log").open("w+")
-    command = shlex.split(ui_command(mlflow_store.folder, port=port))
+    command = ui_command(mlflow_store.folder, port=port)
     process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
         wait_for(port, process, tmp_path / "log")

@@ -1,14 +1,15 @@
 """What `python -m tune report NAME` prints, and what a study ends with."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from tune.config.schema import ReportFormat
+from tune.config.schema import ReportFormat, TrackConfig
+from tune.report.status import print_status
 from tune.report.table import print_metrics, print_study
-from tune.track.folder import ui_command
 from tune.track.records import StudyRecord
 
 
@@ -20,17 +21,22 @@ def print_report(study: StudyRecord, form: ReportFormat) -> None:
     print_study(study, _console())
 
 
-def print_end(study: StudyRecord, runs: Path) -> None:
+def print_study_status(study: StudyRecord) -> None:
+    """Print how far a study is."""
+    print_status(study, _console())
+
+
+def print_end(study: StudyRecord, track: TrackConfig) -> None:
     """Print the leaderboard and what to do next."""
     console = _console()
     print_study(study, console)
-    console.print("\nCompare the runs:      ", end="")
-    console.print(ui_command(runs), soft_wrap=True)
-    for best in study.ranked()[:1]:
-        console.print("Repeat the best trial: ", end="")
-        console.print(best.command, soft_wrap=True)
-    console.print("Print this again:      ", end="")
-    console.print(f"python -m tune report {study.name}")
+    where = [] if track.folder is None else [f"track.folder={track.folder}"]
+    lines = [("Compare the runs:", shlex.join(["python", "-m", "tune", "ui", *where]))]
+    lines += [("Repeat the best trial:", best.command) for best in study.ranked()[:1]]
+    lines += [("Print this again:", shlex.join(["python", "-m", "tune", "report", study.name, *where]))]
+    console.print()
+    for name, command in lines:
+        console.print(f"{name:23}{command}", soft_wrap=True)
 
 
 def print_trial(metrics: dict[str, float], notes: Sequence[str], folder: Path) -> None:
@@ -43,5 +49,6 @@ def print_trial(metrics: dict[str, float], notes: Sequence[str], folder: Path) -
 
 
 def _console() -> Console:
-    console = Console(highlight=False, markup=True)
-    return console if console.is_terminal else Console(highlight=False, width=200)
+    # No markup: a list among the overrides, [execution], would be taken for a style and vanish.
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=200)

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tune.track.records import StudyRecord, TrialRecord
 
@@ -14,7 +15,7 @@ def print_study(study: StudyRecord, console: Console) -> None:
     """Print the leaderboard, what failed, and what the base scores."""
     ranked = study.ranked()
     percent = round(study.confidence * 100)
-    console.print(f"\n[bold]{study.name}[/]  {study.question}")
+    console.print(Text.assemble("\n", (study.name, "bold"), f"  {study.question}"))
     counts = ", ".join(f"{n} {state}" for state, n in study.counts().items() if n)
     console.print(
         f"{study.done} of {study.n_trials} trials ended ({counts or 'none started'}); "
@@ -25,7 +26,8 @@ def print_study(study: StudyRecord, console: Console) -> None:
         console.print(_base_line(ranked[0]))
     for trial in study.trials:
         if trial.state == "failed":
-            console.print(f"[red]trial {trial.number} failed ({trial.reason})[/] {_point(trial)}: {trial.message}")
+            failed = (f"trial {trial.number} failed ({trial.reason})", "red")
+            console.print(Text.assemble(failed, f" {_point(trial)}: {trial.message}"))
     for note in sorted({note for trial in study.trials for note in trial.notes}):
         console.print(f"note: {note}")
 
@@ -39,7 +41,8 @@ def print_metrics(metrics: dict[str, float], console: Console) -> None:
         if "_delta" in name or name.endswith("_base") or "/delta" in name:
             continue
         base = metrics.get(f"{name}_base")
-        table.add_row(name, "" if base is None else _number(base), _number(value), _change(metrics, name))
+        change = _change(metrics, name) or ("" if base is None else f"{value - base:+.3f}")
+        table.add_row(name, "" if base is None else _number(base), _number(value), change)
     console.print(table)
 
 
@@ -63,22 +66,25 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
     def column(head: str, cell: Callable[[TrialRecord], str], rank: int = 0) -> _Column:
         return _Column(head=head, cells=[cell(trial) for trial in ranked], rank=rank)
 
+    def parameter(key: str) -> Callable[[TrialRecord], str]:
+        return lambda trial: _number(trial.parameters.get(key))
+
+    def change(name: str) -> Callable[[TrialRecord], str]:
+        return lambda trial: _change(trial.metrics, name)
+
     keys = list(ranked[0].parameters)
     return [
         _Column(head="", cells=[str(place) for place in range(1, len(ranked) + 1)]),
         column("trial", lambda trial: str(trial.number)),
-        *(
-            column(key.rsplit(".", 1)[-1].replace("_", "\n"), lambda trial, key=key: _number(trial.parameters.get(key)))  # type: ignore[misc]
-            for key in keys
-        ),
+        *(column(key.rsplit(".", 1)[-1].replace("_", "\n"), parameter(key)) for key in keys),
         column(study.metric.replace("/", "/\n"), lambda trial: _number(trial.metrics[study.metric])),
         *(
-            column(f"{label}\n±{percent} %", lambda trial, name=name: _change(trial.metrics, name))  # type: ignore[misc]
+            column(f"{label}\n±{percent} %", change(name), rank=2 if "logprob" in name else 0)
             for label, name in _deltas(ranked[0].metrics)
         ),
         column("eval\nloss", lambda trial: _number(trial.metrics["eval/loss"]), rank=1),
-        column("perp-\nlexity", lambda trial: _number(trial.metrics.get("perplexity/domain")), rank=2),
-        column("sec-\nonds", lambda trial: f"{trial.metrics['cost/seconds']:.0f}", rank=3),
+        column("perp-\nlexity", lambda trial: _number(trial.metrics.get("perplexity/domain")), rank=3),
+        column("sec-\nonds", lambda trial: f"{trial.metrics['cost/seconds']:.0f}", rank=4),
     ]
 
 
@@ -98,7 +104,8 @@ def _print_fitting(columns: list[_Column], console: Console) -> None:
         table.add_column(column.head, justify="right", no_wrap=True, overflow="fold")
     for place, cells in enumerate(zip(*(column.cells for column in shown), strict=True)):
         table.add_row(*cells, style="bold green" if place == 0 else None)
-    wide = Console(file=console.file, width=max(needed(), console.width), force_terminal=console.is_terminal)
+    width = max(needed(), console.width)
+    wide = Console(file=console.file, width=width, force_terminal=console.is_terminal, markup=False)
     wide.print(table)  # the terminal wraps what it cannot show; Rich would cut it
     if hidden:
         console.print(f"(no room for {', '.join(reversed(hidden))}: widen the terminal, or report.format=json)")
@@ -106,7 +113,13 @@ def _print_fitting(columns: list[_Column], console: Console) -> None:
 
 def _deltas(metrics: dict[str, float]) -> list[tuple[str, str]]:
     """Return (label, metric) of the changes that are shown: the task's and general knowledge's."""
-    known = (("task change", "task/score"), ("probe change", "general/probe/acc"), ("MMLU change", "mmlu/acc"))
+    known = (
+        ("task change", "task/score"),
+        ("probe change", "general/probe/acc"),
+        ("probe log-prob", "general/probe/logprob"),
+        ("MMLU change", "mmlu/acc"),
+        ("MMLU log-prob", "mmlu/logprob"),
+    )
     return [(label, name) for label, name in known if name in metrics]
 
 
@@ -134,6 +147,8 @@ def _point(trial: TrialRecord) -> str:
 
 
 def _number(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.3g}"  # noqa: PLR2004
-    return "" if value is None else str(value)
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    if abs(value) >= 1000:  # noqa: PLR2004
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.3g}"  # noqa: PLR2004

@@ -63,18 +63,19 @@ def check_database(file: Path) -> None:
         raise TrackingError(msg) from error
 
 
-def ui_command(folder: Path, *, port: int = 5000) -> str:
-    """Return the shell command that shows the record in `folder` at http://127.0.0.1:`port`.
+def ui_command(folder: Path, *, port: int) -> list[str]:
+    """Return the command, as a list, that shows the record in `folder` at http://127.0.0.1:`port`.
 
     Loopback only: other interfaces are not bound, and a foreign Host header is refused. The server runs
     no jobs, takes no uploads and sends no usage data.
     """
     file = database(folder.resolve())
     settings = ["env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true"]
+    settings += ["PYTHONWARNINGS=ignore"]  # of MLflow's own imports; nothing for the user to do
     server = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--no-serve-artifacts"]
     place = ["--backend-store-uri", address(file), "--default-artifact-root", artifacts(file.parent).as_uri()]
     bound = ["--host", "127.0.0.1", "--port", str(port), "--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
-    return shlex.join([*settings, *server, *place, *bound])
+    return [*settings, *server, *place, *bound]
 
 
 def mlflow_command(folder: Path, *words: str) -> str:

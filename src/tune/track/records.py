@@ -1,5 +1,6 @@
 """A study as it stands: what its storage knows of each trial, in plain data that reports are made from."""
 
+import statistics
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +32,18 @@ class TrialRecord:
 
     command: str
     """Repeats it."""
+
+    attempt: int = 1
+    """The how-manyth attempt at it this is."""
+
+    worker: str | None = None
+    """Who runs it, or ran it: host, process id and the process's start."""
+
+    started: float | None = None
+    """When this attempt was claimed, in seconds since 1970."""
+
+    doing: str = ""
+    """What a running trial is at, for example `train 12/40`."""
 
     @property
     def cost(self) -> dict[str, float]:
@@ -78,6 +91,17 @@ class StudyRecord:
         complete = [trial for trial in self.trials if trial.state == "complete"]
         return sorted(complete, key=lambda trial: (sign * trial.metrics[self.metric], trial.number))
 
+    def seconds_left(self) -> float | None:
+        """Return a guess at how long the study still takes; None while no trial has ended or none runs.
+
+        The median trial, because the first one may have waited for the base to be measured; one that runs is half done.
+        """
+        costs = [trial.metrics["cost/seconds"] for trial in self.trials if trial.state == "complete"]
+        n_running = self.counts()["running"]
+        if not costs or not n_running:
+            return None
+        return statistics.median(costs) * (self.n_trials - self.done - n_running / 2) / n_running
+
     def to_json(self) -> dict[str, Any]:
         """Return the stable form for other programs."""
         trials = [{**asdict(trial), "cost": trial.cost} for trial in self.trials]
@@ -89,3 +113,10 @@ class StudyRecord:
             "run_id": self.run_id,
             "trials": trials,
         }
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
