@@ -155,3 +155,20 @@ def test_the_whole_configuration_is_printed_as_yaml(tmp_path: Path) -> None:
     assert shown["lora"]["dropout"] == 0.1
     assert shown["sweep"]["name"] == "rank_alpha"
     assert json.loads(json.dumps(shown)) == shown
+
+
+def test_a_model_that_cannot_be_had_fails_no_trial(tmp_path: Path) -> None:
+    words = ["model.embedded=null", "model.path=nobody/nothing", "track.folder=runs"]
+
+    study = tune("+sweep=smoke", *words, cwd=tmp_path)
+    alone = tune(*words, cwd=tmp_path)
+
+    for done in (study, alone):
+        assert done.returncode == 2, done.stderr
+        assert "the hub does not give it" in done.stderr
+        assert "Traceback" not in done.stderr
+    record = json.loads(
+        tune("report", "smoke", "report.format=json", "track.folder=runs", cwd=tmp_path).stdout[: -len("HEAVY\n")]
+    )
+    assert record["states"] == {"waiting": 0, "running": 0, "complete": 0, "pruned": 0, "failed": 0}
+    assert not (tmp_path / "runs" / "mlflow.db").exists()

@@ -7,7 +7,10 @@ PREFIX = {GeneralKnowledge.probe: "general/probe", GeneralKnowledge.mmlu: "mmlu"
 """MMLU is named MMLU; the embedded probe is named for what it is."""
 
 _CHANGES = ("_base", "_delta", "_delta_low", "_delta_high")
-COSTS = ("cost/seconds", "cost/peak_gib", "cost/trainable_params", "cost/train_tokens")
+COSTS = (
+    *("cost/seconds", "cost/base_seconds", "cost/train_seconds", "cost/evaluate_seconds"),
+    *("cost/peak_gib", "cost/trainable_params", "cost/train_tokens"),
+)
 
 
 def general_names(evaluate: EvaluateConfig) -> list[str]:

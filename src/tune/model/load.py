@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tune.config.recipe import Device, Dtype, ModelConfig, QuantizationConfig, QuantizationKind
 from tune.errors import AssetError, ConfigError
 from tune.model.digest import weights_digest
-from tune.model.source import check_folder
+from tune.model.hub import first_line, local_folder
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ def load_base(model: ModelConfig, quantization: QuantizationConfig, *, folder: P
     """
     device = pick_device(model.device)
     dtype = pick_dtype(model.dtype, device)
-    local = _local_folder(folder, model.revision)
+    local = local_folder(folder, model.revision)
     with _one_paragraph(local):
         tokenizer = _load_tokenizer(local)
         network = _load_network(local, quantization, device=device, dtype=dtype)
@@ -97,33 +97,6 @@ def pick_dtype(dtype: Dtype, device: "torch.device") -> "torch.dtype":
     return named
 
 
-def _local_folder(folder: Path | str, revision: str | None) -> Path:
-    """Return where the files are, fetched from the hub if need be."""
-    local = Path(folder) if Path(folder).is_dir() else _snapshot(str(folder), revision)
-    check_folder(local, str(folder))
-    return local
-
-
-def _snapshot(hub_id: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    wanted = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
-    try:
-        # Some repositories carry the weights twice, in another layout or in subfolders.
-        found = snapshot_download(
-            hub_id, revision=revision, allow_patterns=wanted, ignore_patterns=["consolidated*", "*/*"]
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        at = f" at revision {revision}" if revision else ""
-        msg = (
-            f"model.path={hub_id} is no local folder, and the hub does not give it{at}: {_first_line(error)} "
-            "Check the name, log in with `hf auth login` if it is gated, or use model.path=FOLDER or an embedded model."
-        )
-        raise AssetError(msg) from error
-    return Path(found)
-
-
 @contextmanager
 def _one_paragraph(folder: Path) -> Iterator[None]:
     """Turn what the libraries raise about broken files into one paragraph."""
@@ -133,7 +106,7 @@ def _one_paragraph(folder: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         msg = (
-            f"the model in {folder} cannot be loaded: {_first_line(error)} "
+            f"the model in {folder} cannot be loaded: {first_line(error)} "
             "Copy or fetch it again, or use a transformers version that knows it."
         )
         raise AssetError(msg) from error
@@ -197,9 +170,3 @@ def _pad_token(tokenizer: Any) -> str:
     if not reserved:
         logging.getLogger(__name__).warning("no reserved pad token: padding with the end token %s", tokenizer.eos_token)
     return str(reserved[0] if reserved else tokenizer.eos_token)
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    line = text[0].strip() if text else type(error).__name__
-    return line if line.endswith(".") else f"{line}."

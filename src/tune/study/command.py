@@ -122,13 +122,10 @@ def work(name: str, config: Config) -> int:
 
 def _fetch_model(config: Config) -> None:
     """Get the model before workers start, in a process of its own: converting needs torch, this process does not."""
-    if config.model.path is not None:
-        return
-    done = subprocess.run(
-        [sys.executable, "-m", "tune", "fetch", f"model.embedded={config.model.embedded}"], check=False
-    )
+    words = [word for word in difference(config) if word.startswith("model.")]
+    done = subprocess.run([sys.executable, "-m", "tune", "fetch", *words], check=False)
     if done.returncode:
-        msg = f"model.embedded={config.model.embedded} could not be made ready; the reason stands above."
+        msg = "no trial was started, because the model could not be made ready; the reason stands above."
         raise AssetError(msg)
 
 

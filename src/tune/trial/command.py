@@ -33,6 +33,7 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
     words = " ".join(difference(config)) or "the default recipe"
     what = f"  one trial: {config.model.label}, {config.data.format}, {words}"
     console.print(Text.assemble(("tune", "bold"), what), soft_wrap=True)
+    model = model_folder(config, announce=console.print)
     name = time.strftime("%Y%m%d-%H%M%S")
     folder = runs / "trials" / name
     store = MlflowStore(runs, config.track.experiment)
@@ -41,7 +42,7 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
     recorder = store.trial_run(name=f"trial-{name}", study_run_id=None, tags={"tune.command": command})
     status = RunStatus.failed
     try:
-        outcome = _run(config, task, folder, recorder, console)
+        outcome = _run(config, task, model, folder=folder, recorder=recorder, console=console)
         status = RunStatus.finished
     except KeyboardInterrupt:
         status = RunStatus.killed
@@ -54,14 +55,14 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
     return outcome, folder
 
 
-def _run(config: Config, task: Task, folder: Path, recorder: RunRecorder, console: Console) -> Outcome:
+def _run(config: Config, task: Task, model: Path, *, folder: Path, recorder: RunRecorder, console: Console) -> Outcome:
     from tune.trial.run import open_bench, run_trial
 
     recorder.params({"lora.rank": config.lora.rank, "lora.alpha": config.lora.alpha, "seed": config.seed})
     recorder.text("config.yaml", to_yaml(config))
     recorder.text("environment.txt", "\n".join(f"{key}: {value}" for key, value in environment().items()))
     with console.status("loading the model") as status:
-        bench = open_bench(config, task, folder=model_folder(config, announce=console.print))
+        bench = open_bench(config, task, folder=model)
 
         def on(phase: str, done: int, total: int) -> None:
             status.update(f"{phase} {done}/{total}")

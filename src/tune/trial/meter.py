@@ -2,7 +2,12 @@
 
 import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+PHASES = ("base", "train", "evaluate")
+"""What is timed apart: measuring, or waiting for, the base's scores; training; scoring the adapted model."""
 
 
 class Meter:
@@ -16,9 +21,23 @@ class Meter:
             torch.cuda.reset_peak_memory_stats(device)
         self._device = device
         self._started = time.monotonic()
+        self._seconds = dict.fromkeys(PHASES, 0.0)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count the time of the block towards one of PHASES."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.monotonic() - began
 
     def read(self) -> dict[str, float]:
-        """Return cost/seconds, and cost/peak_gib: of the GPU, or the largest resident size of this process so far."""
+        """Return the costs so far.
+
+        cost/seconds in all, cost/<phase>_seconds, and cost/peak_gib: of the GPU, or the largest resident size of this
+        process so far. A trial that went on from a checkpoint counts its last attempt.
+        """
         import torch
 
         peak = (
@@ -26,4 +45,8 @@ class Meter:
             if self._cuda
             else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         )
-        return {"cost/seconds": time.monotonic() - self._started, "cost/peak_gib": peak / 1024**3}
+        return {
+            "cost/seconds": time.monotonic() - self._started,
+            **{f"cost/{name}_seconds": seconds for name, seconds in self._seconds.items()},
+            "cost/peak_gib": peak / 1024**3,
+        }

@@ -87,19 +87,22 @@ def run_trial(
     def measure_base() -> Measured:
         return measure(base.model, base.tokenizer, config, task, fingerprint=name, on=_named("base ", on))
 
-    baseline.measure_if_free(measure_base)
+    with meter.phase("base"):
+        baseline.measure_if_free(measure_base)
     _seed_everything(config.seed)
     tokens, notes = _training_tokens(base.tokenizer, task.splits.train, config.train.max_length)
     checkpoints = _checkpoints(config, bench, folder) if whole_steps else None
     adapted = adapt.attach(base, config.lora, seed=config.seed)
     try:
-        with whole_steps() if whole_steps else nullcontext():
+        with meter.phase("train"), whole_steps() if whole_steps else nullcontext():
             fitted = _train(adapted, tokens, config, recorder=recorder, on=on, checkpoints=checkpoints)
         adapt.save(adapted, folder / "adapter")
-        tuned = measure(adapted.model, base.tokenizer, config, task, fingerprint=name, on=on)
+        with meter.phase("evaluate"):
+            tuned = measure(adapted.model, base.tokenizer, config, task, fingerprint=name, on=on)
     finally:
         adapt.detach(adapted)
-    before = baseline.get(measure_base)
+    with meter.phase("base"):
+        before = baseline.get(measure_base)
     write_json(folder / "scores.json", {"base": before.to_json(), "adapted": tuned.to_json()})
     metrics = compare(before, tuned, config) | {
         "train/loss": _last_losses(fitted),

@@ -11,6 +11,7 @@ from tune.errors import DataError
 from tune.evaluate.questions import QuestionBank, check_shots, read_hub_mmlu, read_mmlu, read_probe
 from tune.examples import Splits
 from tune.model.assets import embedded_folder
+from tune.model.hub import local_folder
 from tune.model.source import check_source, resolve_source
 
 
@@ -41,14 +42,14 @@ def read_task(config: Config) -> Task:
     return Task(splits=splits, bank=bank)
 
 
-def model_folder(config: Config, *, announce: Callable[[str], None]) -> Path | str:
-    """Return the model's local folder or hub id; an embedded model is fetched or made first.
+def model_folder(config: Config, *, announce: Callable[[str], None]) -> Path:
+    """Return the model's folder on this machine; an embedded or a hub model is fetched or made first.
 
     Raises:
         AssetError: It cannot be had.
     """
     if config.model.path is not None:
-        return resolve_source(config.model)
+        return local_folder(resolve_source(config.model), config.model.revision)
     assert config.model.embedded is not None
     return embedded_folder(config.model.embedded, texts=embedded_texts(), announce=announce)
 
