@@ -2,9 +2,12 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import postgres as postgresql
 
 CACHE = tempfile.TemporaryDirectory(prefix="tune-tests-")  # removed when the tests end
 
@@ -25,3 +28,16 @@ def shared_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgresql.Postgres]:
+    """A PostgreSQL server that runs while the tests do; a continuous-integration run must have it."""
+    bin_dir = postgresql.programs()
+    if bin_dir is None:
+        reason = "PostgreSQL is not installed: run scripts/postgres"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with postgresql.running(bin_dir) as server:
+        yield server
