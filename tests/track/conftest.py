@@ -154,3 +154,13 @@ def _mlflow_bench(store: MlflowStore) -> Bench:
         return path.read_text(encoding="utf-8") if path.exists() else None
 
     return Bench(store, read)
+
+
+def history(store: MlflowStore, run_id: str, name: str) -> list[tuple[int, float]]:
+    """Return every point that MLflow holds of a metric, as (step, value): a point drawn twice is there twice."""
+    return sorted((point.step, point.value) for point in store.call("get_metric_history", run_id, name))
+
+
+@pytest.fixture
+def points() -> Callable[[MlflowStore, str, str], list[tuple[int, float]]]:
+    return history

@@ -113,7 +113,7 @@ class Journal:
         found = read_json(self._progress) or {}
         try:
             progress = Progress(**cast("dict[str, Any]", found))
-            fits = progress.offset <= self.file.stat().st_size
+            fits = progress.sent >= 0 and 0 <= progress.offset <= self.file.stat().st_size
         except (OSError, TypeError):
             return Progress()
         return progress if fits else Progress()

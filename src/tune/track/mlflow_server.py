@@ -1,5 +1,6 @@
 """Runs kept by an MLflow server, which also takes their files (`mlflow server --serve-artifacts`, its default)."""
 
+import logging
 import os
 import re
 import shlex
@@ -52,6 +53,7 @@ class ServerStore(ClientStore):
         """Remember the address; nothing is asked yet. `folder` holds the lock between this machine's processes."""
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # StoreAway says it; not at every try
         self._uri = uri.rstrip("/")
         self._folder = folder
         self.where = redact(self._uri)
