@@ -4,6 +4,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from tune.errors import EntryRefused, StoreAway, TrackingError
 from tune.track.buffer import BufferedRecorder, buffered_run
 from tune.track.journal import Journal
 from tune.track.mlflow_server import ServerStore
+from tune.track.mlflow_store import MlflowStore
 from tune.track.recorder import RunStatus
 from tune.track.replay import end_run, replay, trouble, unsent
 
@@ -148,6 +150,27 @@ def test_nothing_is_twice_where_it_was_forgotten_that_it_was_sent(mlflow_store, 
 
     assert_all_is_there_once(mlflow_store, waiting, points)
     assert Journal(waiting).progress().run_id == run_id
+
+
+class Stops(MlflowStore):
+    """Goes away when the run is to be ended."""
+
+    def call(self, method: str, *args: object, **kwargs: object) -> Any:
+        if method == "set_terminated":
+            msg = "away"
+            raise StoreAway(msg)
+        return super().call(method, *args, **kwargs)
+
+
+def test_old_lines_sent_again_half_way_do_not_touch_the_status(mlflow_store, waiting) -> None:
+    replay(mlflow_store, waiting)
+    (waiting / "run.json").unlink()
+
+    with pytest.raises(StoreAway):
+        replay(Stops(mlflow_store.folder, mlflow_store.experiment), waiting)
+
+    assert run_in(mlflow_store, waiting)[0].info.status == "FINISHED"
+    assert unsent(waiting) == 1  # it got past the earlier end and beginning
 
 
 @pytest.mark.parametrize("method", ["create_run", "log_batch", "set_terminated"])

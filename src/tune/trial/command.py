@@ -1,5 +1,6 @@
 """What `python -m tune lora.rank=8` does: one trial, without a search, in this process."""
 
+import os
 import shlex
 import time
 from pathlib import Path
@@ -37,7 +38,7 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
     what = f"  one trial: {config.model.label}, {config.data.format}, {words}"
     console.print(Text.assemble(("tune", "bold"), what), soft_wrap=True)
     model = model_folder(config, announce=console.print)
-    name = time.strftime("%Y%m%d-%H%M%S")
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"  # two of one second would share a folder and a run
     folder = runs / "trials" / name
     command = shlex.join(["python", "-m", "tune", *difference(config)])
     store = open_store(config.track, runs)
@@ -57,7 +58,7 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
         raise
     finally:
         recorder.finish(status)
-        if not recorder.close(limit_s=_LAST_WORDS_S):
+        if not recorder.close(limit_s=_LAST_WORDS_S if recorder.away is None else 0):
             why = recorder.trouble or recorder.away or "there was too much of it"
             console.print(f"Not all is in the record of runs yet, and waits in {folder}: {why}", soft_wrap=True)
     return outcome, folder
