@@ -172,3 +172,11 @@ def test_a_model_that_cannot_be_had_fails_no_trial(tmp_path: Path) -> None:
     )
     assert record["states"] == {"waiting": 0, "running": 0, "complete": 0, "pruned": 0, "failed": 0}
     assert not (tmp_path / "runs" / "mlflow.db").exists()
+
+
+def test_pages_of_a_server_are_named_and_not_started(tmp_path: Path) -> None:
+    done = tune("ui", "track.uri=http://127.0.0.1:5000", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "http://127.0.0.1:5000" in done.stdout
+    assert done.stdout.splitlines()[-1].split() == ["HEAVY"]

@@ -157,16 +157,23 @@ def _stop(words: Words) -> int:
 
 def _ui(words: Words) -> int:
     from tune import paths
+    from tune.config import rules
     from tune.config.compose import compose
+    from tune.track.environment import redact
     from tune.track.folder import check_database, database, ui_command
 
     _no_names(words)
-    track = compose(words.overrides, config_dir=words.config_dir).track
+    config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    track = config.track
+    if uri := paths.tracking_uri(track.uri):
+        print(f"The runs are shown by the MLflow server that keeps them: {redact(uri)}")  # noqa: T201
+        return 0
     runs = paths.runs_dir(track.folder)
     check_database(database(runs))
     print(f"MLflow shows {runs} at http://127.0.0.1:{track.port}, for this machine alone. Ctrl-C ends it.", flush=True)  # noqa: T201
     command = ui_command(runs, port=track.port)
-    os.execvp(command[0], command)  # noqa: S606 - a list, never a shell
+    return os.execvp(command[0], command)  # noqa: S606 - a list, never a shell
 
 
 def _worker(words: Words) -> int:

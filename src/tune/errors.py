@@ -7,6 +7,8 @@
     ├── StudyError            a study that cannot be started, continued or found
     ├── EvaluationError       scores that cannot be compared
     └── TrackingError         the record of runs cannot be written or read
+        ├── StoreAway         the tracking server does not answer just now; the same again later may go well
+        └── EntryRefused      this one entry can never be recorded; the run takes others
     TrialError                a trial ended without a result; the study goes on
     ├── Diverged              loss, gradient or evaluation became NaN or infinite
     ├── NothingLearned        every B of the adapter is zero
@@ -46,6 +48,14 @@ class EvaluationError(TuneError):
 
 class TrackingError(TuneError):
     """The record of runs cannot be written or read."""
+
+
+class StoreAway(TrackingError):  # noqa: N818 - a state of the store, not a mistake
+    """The tracking server cannot be reached, or answers that it is not ready."""
+
+
+class EntryRefused(TrackingError):  # noqa: N818
+    """One entry cannot be recorded, now or later; what else is recorded of the run is not touched by it."""
 
 
 class TrialError(Exception):

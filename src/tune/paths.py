@@ -39,3 +39,8 @@ def runs_dir(named: str | None) -> Path:
     if named:
         return Path(named).expanduser().resolve()
     return (checkout() or Path.cwd()) / "mlruns"
+
+
+def tracking_uri(named: str | None) -> str | None:
+    """Return the address of the MLflow server: `track.uri` if set, else `TUNE_TRACKING_URI`, else None for a folder."""
+    return named or os.environ.get("TUNE_TRACKING_URI") or None

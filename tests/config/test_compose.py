@@ -47,6 +47,11 @@ def test_a_mistake_names_the_key_and_a_way_out(override: str, words: list[str]) 
         (["evaluate.n_shot=4"], ["evaluate.n_shot=4", "3 solved"]),
         (["evaluate.mmlu_dir=x"], ["evaluate.mmlu_dir", "evaluate=mmlu"]),
         (["data.metrics=[]"], ["data.metrics=[]"]),
+        (["track.uri=sqlite:///x.db"], ["track.uri=sqlite:///x.db", "http:// or https://", "track.folder"]),
+        (["track.uri=localhost:5000"], ["track.uri=localhost:5000", "http://127.0.0.1:5000"]),
+        (["track.uri=http://:5000"], ["track.uri=http://:5000"]),
+        (["track.uri=http://host:port"], ["track.uri=http://host:port"]),
+        (["track.uri='http://me:hunter22@host'"], ["track.uri=…@host", "TUNE_TRACKING_URI"]),
         (["lora.rank=0", "lora.alpha=0"], ["lora.rank=0", "lora.alpha=0"]),
     ],
 )
@@ -56,6 +61,29 @@ def test_values_out_of_range_are_refused_all_at_once(overrides: list[str], words
 
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("ftp://me:hunter22@host", "TUNE_TRACKING_URI=…@host is not allowed"),
+        ("host:5000", "TUNE_TRACKING_URI=host:5000 is not allowed"),
+    ],
+)
+def test_a_server_of_the_environment_is_checked_and_its_password_not_told(monkeypatch, address, said) -> None:
+    monkeypatch.setenv("TUNE_TRACKING_URI", address)
+
+    with pytest.raises(ConfigError, match=said) as caught:
+        rules.check(compose([]))
+
+    assert "hunter22" not in str(caught.value)
+    rules.check(compose(["track.uri=https://host/mlflow"]))  # the key comes first
+
+
+def test_a_server_of_the_environment_may_have_a_password(monkeypatch) -> None:
+    monkeypatch.setenv("TUNE_TRACKING_URI", "https://me:hunter22@host:5000/mlflow")
+
+    rules.check(compose([]))
 
 
 def test_every_range_belongs_to_a_key() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tune.errors import TrackingError
-from tune.track.recorder import RunRecord, RunRecorder, RunStatus
+from tune.errors import EntryRefused, TrackingError
+from tune.track.recorder import Point, RunRecord, RunRecorder, RunStatus
 
 # MLflow's own use of SQLAlchemy, on import
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
@@ -236,3 +236,36 @@ def test_prepare_may_be_called_again(bench, study) -> None:
     bench.store.prepare()
 
     assert bench.store.study_run("rank_alpha", tags={}).run_id == study.run_id
+
+
+def test_a_run_asked_for_again_by_its_key_is_the_same_run(bench, study) -> None:
+    asked = {"name": "t", "study_run_id": study.run_id, "tags": {}}
+    first = bench.store.trial_run(**asked, key="rank_alpha/3")
+    first.finish(RunStatus.killed)
+
+    again = bench.store.trial_run(**asked, key="rank_alpha/3")
+    other = bench.store.trial_run(**asked, key="rank_alpha/33")
+
+    assert again.run_id == first.run_id != other.run_id
+    assert [child.status for child in bench.store.children(study.run_id)] == [RunStatus.killed, RunStatus.running]
+    assert bench.store.find("rank_alpha/33") == other.run_id
+    assert bench.store.find("rank_alpha/4") is None
+    with pytest.raises(EntryRefused, match="cannot record under the name"):
+        bench.store.find("a' or 'a' = 'a")
+
+
+def test_an_end_told_late_does_not_undo_a_later_one(trial, recorded) -> None:
+    trial.finish(RunStatus.finished, at_ms=2_000)
+    trial.finish(RunStatus.killed, at_ms=1_000)
+
+    assert recorded().status is RunStatus.finished
+
+
+def test_the_same_point_again_is_no_second_point(bench, trial, recorded) -> None:
+    points = [Point("task/score", 0.5, None, 7), Point("train/loss", 2.0, 1, 8)]
+    trial.points(points)
+    bench.store.open(trial.run_id).points(points)
+    trial.points([Point("task/score", 0.25, None, 9)])
+    trial.points(points)
+
+    assert recorded().metrics == {"task/score": 0.25, "train/loss": 2.0}

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 FORK = """
 import os, sys
 from pathlib import Path
-from tune.track import mlflow_store
+from tune.track import mlflow_client, mlflow_store
 from tune.track.recorder import RunStatus
-mlflow_store._load_mlflow()
+mlflow_client.load_mlflow()
 
 def together(count, work):
     children = []

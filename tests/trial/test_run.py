@@ -53,7 +53,7 @@ def test_a_trial_reports_exactly_the_metrics_that_are_promised(run, small, tmp_p
     assert len(scores["adapted"]["scores"]["execution"]) == 4
     assert len(scores["adapted"]["scores"]["general/right"]) == 57
     steps = recorder._run.points["train/step_loss"]
-    assert [step for step, _ in steps] == [1, 2, 3]
+    assert [point.step for point in steps] == [1, 2, 3]
 
 
 def test_the_loss_of_a_seeded_trial_is_what_it_was(run, tmp_path: Path) -> None:

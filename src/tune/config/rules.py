@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from tune import paths
 from tune.config.recipe import DataFormat, GeneralKnowledge, Metric
 from tune.config.schema import Config, Sampler
 from tune.errors import ConfigError
@@ -111,4 +113,29 @@ def _impossible(config: Config) -> Iterator[str]:
         yield (
             f"workers.grace_s={config.workers.grace_s:g} is not allowed: a living worker may miss a beat, so it must "
             f"be above twice workers.heartbeat_s={config.workers.heartbeat_s:g}."
+        )
+    yield from _no_server(config.track.uri)
+
+
+def _no_server(uri: str | None) -> Iterator[str]:
+    """Say why the address is none of an MLflow server. Nothing before an @ is repeated: a password may stand there."""
+    key, address = ("track.uri" if uri else "TUNE_TRACKING_URI"), paths.tracking_uri(uri)
+    if address is None:
+        return
+    shown = f"{key}=…@{address.rpartition('@')[2]}" if "@" in address else f"{key}={address}"
+    try:
+        parts = urlsplit(address)
+        reachable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or half of an IPv6 address
+        reachable = False
+    if not reachable:
+        yield (
+            f"{shown} is not allowed: it must be the http:// or https:// address of an MLflow server, for example "
+            "http://127.0.0.1:5000. Leave it out to record in track.folder."
+        )
+    elif uri and "@" in parts.netloc:
+        yield (
+            f"{shown} is not allowed: the configuration is stored with every run, and a password may not be. Set the "
+            "address in the environment variable TUNE_TRACKING_URI, or user and password in MLFLOW_TRACKING_USERNAME "
+            "and MLFLOW_TRACKING_PASSWORD."
         )

@@ -94,6 +94,9 @@ class TrackConfig:
     folder: str | None = None
     """Folder of studies, databases and artifacts; null for mlruns/ of the checkout, or here."""
 
+    uri: str | None = None
+    """MLflow server to record in, an http or https address; null: `TUNE_TRACKING_URI`, else sqlite in the folder."""
+
     experiment: str = "tune"
     """MLflow experiment that the runs are listed under."""
 

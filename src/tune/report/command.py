@@ -31,6 +31,7 @@ def print_end(study: StudyRecord, track: TrackConfig) -> None:
     console = _console()
     print_study(study, console)
     where = [] if track.folder is None else [f"track.folder={track.folder}"]
+    where += [] if track.uri is None else [f"track.uri={track.uri}"]
     lines = [("Compare the runs:", shlex.join(["python", "-m", "tune", "ui", *where]))]
     lines += [("Repeat the best trial:", best.command) for best in study.ranked()[:1]]
     lines += [("Print this again:", shlex.join(["python", "-m", "tune", "report", study.name, *where]))]

@@ -18,7 +18,7 @@ from tune.study.storage import StudyFolder, load_study, n_wanted, open_study, sn
 from tune.study.supervisor import Supervisor, n_threads, n_workers
 from tune.track.environment import environment
 from tune.track.folder import check_writable
-from tune.track.mlflow_store import MlflowStore
+from tune.track.place import open_store
 from tune.track.recorder import RunStatus
 from tune.track.records import StudyRecord
 from tune.trial.task import read_task
@@ -60,7 +60,7 @@ def run_study(config: Config) -> StudyRecord:
     if now.done >= now.n_trials:
         return now
     _fetch_model(config)
-    store = MlflowStore(runs, config.track.experiment)
+    store = open_store(config.track, runs)
     store.prepare()
     recorder = store.study_run(
         study_name(config), tags={"tune.question": config.sweep.question if config.sweep else ""}

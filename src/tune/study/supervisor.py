@@ -18,7 +18,7 @@ from tune.study.claim import STOPPING, enqueue_grid
 from tune.study.heart import SUPERVISOR
 from tune.study.lock import study_lock
 from tune.study.storage import StudyFolder, snapshot
-from tune.track.mlflow_store import MlflowStore
+from tune.track.place import open_store
 from tune.track.recorder import RunStatus
 from tune.track.records import StudyRecord, TrialRecord
 from tune.trial.outcome import Outcome, State
@@ -170,7 +170,7 @@ class Supervisor:
 
     def _close_run(self, trial: Any, message: str, *, reason: str) -> None:
         if trial.user_attrs.get("run_id"):
-            recorder = MlflowStore(self.runs, self.config.track.experiment).open(trial.user_attrs["run_id"])
+            recorder = open_store(self.config.track, self.runs).open(trial.user_attrs["run_id"])
             recorder.tags({"tune.reason": reason, "tune.message": message})
             recorder.finish(RunStatus.failed)
 

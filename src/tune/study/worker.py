@@ -13,7 +13,7 @@ from tune.study.claim import Claim, claim
 from tune.study.heart import Heart, die_with_supervisor
 from tune.study.stop import StopRequest
 from tune.study.storage import StudyFolder, stored_config
-from tune.track.mlflow_store import MlflowStore
+from tune.track.place import open_store
 from tune.track.recorder import RunRecorder, RunStatus
 from tune.trial.outcome import Outcome, State
 from tune.trial.task import Task, model_folder, read_task
@@ -26,7 +26,7 @@ class Worker:
         self._study = study
         self._config = stored_config(study)
         self._folder = StudyFolder(runs=runs, name=study.study_name)
-        self._store = MlflowStore(runs, self._config.track.experiment)
+        self._store = open_store(self._config.track, runs)
         self._stop = StopRequest()
         self._bench: Any = None
         self._task: tuple[str, Task] | None = None

@@ -1,19 +1,13 @@
 """A record that lives and dies with its process: the twin of the MLflow store, for tests."""
 
+import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tune.errors import TrackingError
-from tune.track.recorder import (
-    KIND_TAG,
-    STUDY_KIND,
-    STUDY_TAG,
-    RunRecord,
-    RunRecorder,
-    RunStatus,
-    RunStore,
-)
+from tune.track.recorder import Point, RunRecord, RunRecorder, RunStatus
+from tune.track.store import KEY_TAG, KIND_TAG, STUDY_KIND, STUDY_TAG, RunStore
 
 
 @dataclass(kw_only=True)
@@ -25,9 +19,12 @@ class MemoryRun:
     parent: str | None
     tags: dict[str, str]
     status: RunStatus = RunStatus.running
+    ended_ms: int = 0
+    """When it ended last, in milliseconds since 1970."""
+
     params: dict[str, str] = field(default_factory=dict)
-    points: dict[str, list[tuple[int | None, float]]] = field(default_factory=dict)
-    """Metric → (step, value), in the order of recording."""
+    points: dict[str, list[Point]] = field(default_factory=dict)
+    """By metric, in the order of recording."""
 
     artifacts: dict[str, bytes] = field(default_factory=dict)
     """Path inside the run → content."""
@@ -51,10 +48,12 @@ class MemoryRecorder(RunRecorder):
         super().__init__(run.run_id, new=new)
         self._run = run
 
-    def finish(self, status: RunStatus) -> None:
+    def finish(self, status: RunStatus, *, at_ms: int | None = None) -> None:
         """See `RunRecorder`."""
         assert status is not RunStatus.running, "reopen() makes a run running"
-        self._run.status = status
+        at_ms = at_ms or time.time_ns() // 1_000_000
+        if self._run.status is RunStatus.running or at_ms >= self._run.ended_ms:
+            self._run.status, self._run.ended_ms = status, at_ms
 
     def reopen(self) -> None:
         """See `RunRecorder`."""
@@ -64,14 +63,16 @@ class MemoryRecorder(RunRecorder):
         return self._run.params
 
     def _read_steps(self, name: str) -> set[int]:
-        return {step for step, _ in self._run.points.get(name, []) if step is not None}
+        return {point.step for point in self._run.points.get(name, []) if point.step is not None}
 
     def _write_params(self, values: dict[str, str]) -> None:
         self._run.params.update(values)
 
-    def _write_metrics(self, values: dict[str, float], *, step: int | None) -> None:
-        for name, value in values.items():
-            self._run.points.setdefault(name, []).append((step, value))
+    def _write_points(self, points: list[Point]) -> None:
+        for point in points:
+            kept = self._run.points.setdefault(point.name, [])
+            if point not in kept:
+                kept.append(point)
 
     def _write_tags(self, values: dict[str, str]) -> None:
         self._run.tags.update(values)
@@ -114,12 +115,16 @@ class MemoryStore(RunStore):
         own = {STUDY_TAG: name, KIND_TAG: STUDY_KIND}
         return next((run.run_id for run in self.runs.values() if own.items() <= run.tags.items()), None)
 
-    def _create(self, name: str, *, parent: str | None, tags: dict[str, str]) -> RunRecorder:
+    def _find_key(self, key: str) -> str | None:
+        return next((run.run_id for run in self.runs.values() if run.tags.get(KEY_TAG) == key), None)
+
+    def _create(self, name: str, *, parent: str | None, tags: dict[str, str], at_ms: int | None = None) -> RunRecorder:
+        del at_ms  # its runs are listed as they were made
         run = MemoryRun(run_id=uuid.uuid4().hex, name=name, parent=parent, tags=tags)
         self.runs[run.run_id] = run
         return MemoryRecorder(run, new=True)
 
 
-def _last(points: list[tuple[int | None, float]]) -> float:
-    """Return the value at the largest step; of those without a step, the one recorded last."""
-    return max(enumerate(points), key=lambda item: (item[1][0] or 0, item[0]))[1][1]
+def _last(points: list[Point]) -> float:
+    """Return the value at the largest step; of those without a step, the one measured last."""
+    return max(points, key=lambda point: (point.step or 0, point.at_ms)).value

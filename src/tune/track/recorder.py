@@ -1,8 +1,8 @@
-"""The contract of the record: one run for a study, one child run for each of its trials.
+"""The contract of one run's record.
 
 What every store must do alike is written here once: names are checked, secrets are
 taken out, numbers that are not finite are kept away from the metrics, and a step is
-recorded once. A store only adds the writing and the reading.
+recorded once. A store (store.py) only adds the writing and the reading.
 
 One process at a time writes to one run; many processes write to one store.
 """
@@ -11,19 +11,16 @@ import hashlib
 import math
 import posixpath
 import re
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tune.errors import TrackingError
+from tune.errors import EntryRefused
 from tune.track.environment import redact
 
-STUDY_TAG = "tune.study"
-KIND_TAG = "tune.kind"
-STUDY_KIND = "study"
-TRIAL_KIND = "trial"
 NONFINITE_TAG = "tune.nonfinite/"
 
 _NAME = re.compile(r"[\w.: /-]+")
@@ -54,8 +51,19 @@ class RunRecord:
     tags: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One number of a run."""
+
+    name: str
+    value: float
+    step: int | None
+    at_ms: int
+    """When it was measured, in milliseconds since 1970; two values of one metric never share a moment."""
+
+
 class RunRecorder(ABC):
-    """Writes one run. Everything is in the store when a method returns.
+    """Writes one run. Everything is in the store (or, buffered, on disk: buffer.py) when a method returns.
 
     Names hold letters, digits, `_ . : - /` and spaces, at most 200 characters. Params, tags and
     texts are redacted; metrics are numbers, and files given to `artifact` are copied as they are.
@@ -63,19 +71,24 @@ class RunRecorder(ABC):
     beginning with its digest stands in its place.
 
     Raises:
+        EntryRefused: A name or a value is not allowed.
         TrackingError: The store cannot be written, or the run has been deleted from it.
     """
 
-    def __init__(self, run_id: str, *, new: bool) -> None:
+    run_id: str | None
+    """The run in the store; None only while a buffered run waits for a store that is away."""
+
+    def __init__(self, run_id: str | None, *, new: bool) -> None:
         self.run_id = run_id
         self._new = new  # a new run has no steps to read back
+        self._last_ms = 0
         self._steps: dict[str, set[int]] = {}
 
     def params(self, values: Mapping[str, str | int | float | bool]) -> None:
         """Record what the run was configured with. The same value again is fine.
 
         Raises:
-            TrackingError: A param has another value already; then none of `values` is recorded.
+            EntryRefused: A param has another value already; then none of `values` is recorded.
         """
         wanted = {name: self._storable("params", name, _as_text(value)) for name, value in values.items()}
         known = self._read_params()
@@ -85,7 +98,7 @@ class RunRecorder(ABC):
                     f"param {name} of run {self.run_id} is {known[name]} and cannot become {wanted[name]}: "
                     "a run keeps the configuration it began with. Record the other one as another trial."
                 )
-                raise TrackingError(msg)
+                raise EntryRefused(msg)
         if new := {name: value for name, value in wanted.items() if name not in known}:
             self._write_params(new)
 
@@ -101,17 +114,24 @@ class RunRecorder(ABC):
         finite: dict[str, float] = {}
         odd: dict[str, float] = {}
         for name, value in values.items():
-            _check_name(name)
+            check_name(name)
             (finite if math.isfinite(value) else odd)[name] = float(value)
         where = "" if step is None else f" at step {step}"
         self.tags({f"{NONFINITE_TAG}{name}": f"{value}{where}" for name, value in odd.items()})
-        if step is not None:
-            finite = {name: value for name, value in finite.items() if step not in self._steps_of(name)}
-        if finite:
-            self._write_metrics(finite, step=step)
-        if step is not None:
-            for name in finite:
-                self._steps[name].add(step)
+        at_ms = self._now_ms()
+        self.points([Point(name, value, step, at_ms) for name, value in finite.items()])
+
+    def points(self, points: Sequence[Point]) -> None:
+        """Record finite numbers with the times they were measured at; a step that is there is left as it is.
+
+        The same point again, at the same time, is the same point: nothing is drawn twice.
+        """
+        new = [point for point in points if point.step is None or point.step not in self._steps_of(point.name)]
+        if new:
+            self._write_points(new)
+        for point in new:
+            if point.step is not None:
+                self._steps_of(point.name).add(point.step)
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Record notes about the run; a tag given again is replaced."""
@@ -129,18 +149,21 @@ class RunRecorder(ABC):
         Files of the same name are replaced; others that were there stay.
 
         Raises:
-            TrackingError: There is nothing at `path`, or it cannot be copied.
+            EntryRefused: There is nothing at `path`.
         """
         if not path.exists():
             msg = f"cannot keep {path} with run {self.run_id}: there is no such file or folder."
-            raise TrackingError(msg)
+            raise EntryRefused(msg)
         if folder is not None:
             _check_inside(folder)
         self._write_artifact(path, folder=folder)
 
     @abstractmethod
-    def finish(self, status: RunStatus) -> None:
-        """Mark the run as ended. Given again, the last status counts."""
+    def finish(self, status: RunStatus, *, at_ms: int | None = None) -> None:
+        """Mark the run as ended, now or `at_ms`. Given again, the last status counts.
+
+        An end before that of a run which has ended since, told late, changes nothing.
+        """
 
     @abstractmethod
     def reopen(self) -> None:
@@ -148,7 +171,7 @@ class RunRecorder(ABC):
 
     def _storable(self, kind: str, name: str, value: str) -> str:
         """Return what stands in the record for `value`, which is kept whole elsewhere if it is too long."""
-        _check_name(name)
+        check_name(name)
         clean = redact(value)
         if len(clean) <= _LONGEST_VALUE:
             return clean
@@ -156,6 +179,10 @@ class RunRecorder(ABC):
         whole = f"long/{kind}/{name}.txt"
         self.text(whole, clean)
         return f"{clean[:200]}… ({len(clean)} characters, sha256 {digest}, whole in {whole})"
+
+    def _now_ms(self) -> int:
+        self._last_ms = now_ms(after=self._last_ms)
+        return self._last_ms
 
     def _steps_of(self, name: str) -> set[int]:
         if name not in self._steps:
@@ -172,7 +199,7 @@ class RunRecorder(ABC):
     def _write_params(self, values: dict[str, str]) -> None: ...
 
     @abstractmethod
-    def _write_metrics(self, values: dict[str, float], *, step: int | None) -> None: ...
+    def _write_points(self, points: list[Point]) -> None: ...
 
     @abstractmethod
     def _write_tags(self, values: dict[str, str]) -> None: ...
@@ -184,60 +211,12 @@ class RunRecorder(ABC):
     def _write_artifact(self, path: Path, *, folder: str | None) -> None: ...
 
 
-class RunStore(ABC):
-    """Where runs are recorded. `prepare` comes first; then any number of processes may write at once.
+def now_ms(*, after: int) -> int:
+    """Return the time in milliseconds since 1970, and later than `after`.
 
-    Raises:
-        TrackingError: The store cannot be read or written; the text says what to do.
+    Of two values of one metric in one millisecond MLflow takes the larger for the last one, so none share a time.
     """
-
-    @abstractmethod
-    def prepare(self) -> None:
-        """Make the store ready to be written. Any number of processes may call it at once, and again."""
-
-    def study_run(self, name: str, *, tags: Mapping[str, str]) -> RunRecorder:
-        """Return the run of the study `name`: the one it already has, running again, or a new one."""
-        name = redact(name)
-        own = {STUDY_TAG: name, KIND_TAG: STUDY_KIND}
-        found = self._find_study(name)
-        if found is None:
-            recorder = self._create(name, parent=None, tags=own)
-        else:
-            recorder = self.open(found)
-            recorder.reopen()
-        recorder.tags({**tags, **own})
-        return recorder
-
-    def trial_run(self, *, name: str, study_run_id: str | None, tags: Mapping[str, str]) -> RunRecorder:
-        """Return a new running run, as a child of the study's run or, with None, on its own."""
-        own = {KIND_TAG: TRIAL_KIND}
-        recorder = self._create(redact(name), parent=study_run_id, tags=own)
-        recorder.tags({**tags, **own})
-        return recorder
-
-    @abstractmethod
-    def open(self, run_id: str) -> RunRecorder:
-        """Return a recorder that goes on with a run, whose status stays as it is.
-
-        Raises:
-            TrackingError: There is no such run, or it has been deleted.
-        """
-
-    @abstractmethod
-    def unfinished(self, study_run_id: str) -> list[str]:
-        """Return the ids of the study's children that are still running, or were when their process died."""
-
-    @abstractmethod
-    def children(self, study_run_id: str) -> list[RunRecord]:
-        """Return the study's children, oldest first; an unknown study has none."""
-
-    @abstractmethod
-    def _find_study(self, name: str) -> str | None:
-        """Return the id of the oldest run of kind study whose tag `tune.study` is `name`."""
-
-    @abstractmethod
-    def _create(self, name: str, *, parent: str | None, tags: dict[str, str]) -> RunRecorder:
-        """Begin a run that carries `tags` from its first moment, so that no kill leaves one nobody finds."""
+    return max(time.time_ns() // 1_000_000, after + 1)
 
 
 def _as_text(value: str | float | bool) -> str:
@@ -245,14 +224,19 @@ def _as_text(value: str | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse a name that some store cannot keep.
+
+    Raises:
+        EntryRefused: It is too long, or holds what is not allowed.
+    """
     plain = _NAME.fullmatch(name) and posixpath.normpath(name) == name and not name.startswith(("/", "."))
     if not plain or name.startswith("mlflow.") or len(name) > _LONGEST_NAME + len(NONFINITE_TAG):
         msg = (
             f"cannot record under the name {name[:_LONGEST_NAME]!r}: allowed are at most {_LONGEST_NAME} letters, "
             "digits, spaces and _ . : - with single / between parts, not beginning with . or mlflow. Rename it."
         )
-        raise TrackingError(msg)
+        raise EntryRefused(msg)
 
 
 def _check_inside(name: str) -> None:
@@ -261,4 +245,4 @@ def _check_inside(name: str) -> None:
         msg = (
             f"cannot keep an artifact as {name!r}: name a path inside the run, such as config.yaml or scores/task.json."
         )
-        raise TrackingError(msg)
+        raise EntryRefused(msg)

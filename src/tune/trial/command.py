@@ -1,5 +1,6 @@
 """What `python -m tune lora.rank=8` does: one trial, without a search, in this process."""
 
+import os
 import shlex
 import time
 from pathlib import Path
@@ -11,12 +12,15 @@ from tune import paths
 from tune.config.compose import difference, to_yaml
 from tune.config.schema import Config
 from tune.errors import TrialError
+from tune.track.buffer import buffered_run
 from tune.track.environment import environment
 from tune.track.folder import check_writable
-from tune.track.mlflow_store import MlflowStore
+from tune.track.place import open_store
 from tune.track.recorder import RunRecorder, RunStatus
 from tune.trial.outcome import Outcome
 from tune.trial.task import Task, model_folder, read_task
+
+_LAST_WORDS_S = 30.0  # an adapter's files may still be on their way to a server
 
 
 def run_single(config: Config) -> tuple[Outcome, Path]:
@@ -34,12 +38,14 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
     what = f"  one trial: {config.model.label}, {config.data.format}, {words}"
     console.print(Text.assemble(("tune", "bold"), what), soft_wrap=True)
     model = model_folder(config, announce=console.print)
-    name = time.strftime("%Y%m%d-%H%M%S")
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"  # two of one second would share a folder and a run
     folder = runs / "trials" / name
-    store = MlflowStore(runs, config.track.experiment)
-    store.prepare()
     command = shlex.join(["python", "-m", "tune", *difference(config)])
-    recorder = store.trial_run(name=f"trial-{name}", study_run_id=None, tags={"tune.command": command})
+    store = open_store(config.track, runs)
+    tags = {"tune.command": command}
+    recorder = buffered_run(store, folder, name=f"trial-{name}", study_run_id=None, tags=tags)
+    if recorder.away:
+        console.print(f"{recorder.away} Until then it waits in {folder}.", soft_wrap=True)
     status = RunStatus.failed
     try:
         outcome = _run(config, task, model, folder=folder, recorder=recorder, console=console)
@@ -52,6 +58,9 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
         raise
     finally:
         recorder.finish(status)
+        if not recorder.close(limit_s=_LAST_WORDS_S if recorder.away is None else 0):
+            why = recorder.trouble or recorder.away or "there was too much of it"
+            console.print(f"Not all is in the record of runs yet, and waits in {folder}: {why}", soft_wrap=True)
     return outcome, folder
 
 
