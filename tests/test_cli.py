@@ -170,7 +170,7 @@ def test_a_model_that_cannot_be_had_fails_no_trial(tmp_path: Path) -> None:
     record = json.loads(
         tune("report", "smoke", "report.format=json", "track.folder=runs", cwd=tmp_path).stdout[: -len("HEAVY\n")]
     )
-    assert record["states"] == {"waiting": 0, "running": 0, "complete": 0, "pruned": 0, "failed": 0}
+    assert record["states"] == {"waiting": 0, "running": 0, "complete": 0, "pruned": 0, "infeasible": 0, "failed": 0}
     assert not (tmp_path / "runs" / "mlflow.db").exists()
 
 

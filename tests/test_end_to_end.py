@@ -44,7 +44,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_study_ends_with_a_parent_and_a_child_run_a_trial(smoke: Path) -> None:
     record = json.loads(tune("report", "smoke", "report.format=json", folder=smoke).stdout)
 
-    assert record["states"] == {"waiting": 0, "running": 0, "complete": 2, "pruned": 0, "failed": 0}
+    assert record["states"] == {"waiting": 0, "running": 0, "complete": 2, "pruned": 0, "infeasible": 0, "failed": 0}
     runs = MlflowStore(smoke, "tune").children(record["run_id"])
     assert sorted(run.run_id for run in runs) == sorted(trial["run_id"] for trial in record["trials"])
     assert {run.status for run in runs} == {"finished"}
@@ -111,7 +111,7 @@ def test_ctrl_c_leaves_no_orphans_and_nothing_running(tmp_path: Path) -> None:
     assert "goes on where this one ended" in said
     assert not [line for line in processes() if str(folder) in line]
     record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
-    assert record["states"] == {"waiting": 2, "running": 0, "complete": 0, "pruned": 0, "failed": 0}
+    assert record["states"] == {"waiting": 2, "running": 0, "complete": 0, "pruned": 0, "infeasible": 0, "failed": 0}
     store = MlflowStore(folder, "tune")
     assert {run.status for run in store.children(record["run_id"])} == {"killed"}
 
@@ -129,7 +129,7 @@ def test_a_trial_whose_worker_is_killed_has_failed_and_the_others_finish(tmp_pat
     assert "killed: its worker was killed by SIGKILL" in said
     assert "failed (killed)" in shown
     record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
-    assert record["states"] == {"waiting": 0, "running": 0, "complete": 1, "pruned": 0, "failed": 1}
+    assert record["states"] == {"waiting": 0, "running": 0, "complete": 1, "pruned": 0, "infeasible": 0, "failed": 1}
     assert [trial["reason"] for trial in record["trials"]] == ["killed", None]
     runs = MlflowStore(folder, "tune").children(record["run_id"])
     assert sorted(run.status for run in runs) == ["failed", "finished"]
@@ -151,7 +151,7 @@ def test_a_study_that_is_stopped_finishes_what_runs_and_starts_no_more(tmp_path:
     assert "1 running trials are finished, none is started" in stopped.stdout
     assert study.returncode == 0, said
     record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
-    assert record["states"] == {"waiting": 1, "running": 0, "complete": 1, "pruned": 0, "failed": 0}
+    assert record["states"] == {"waiting": 1, "running": 0, "complete": 1, "pruned": 0, "infeasible": 0, "failed": 0}
 
 
 def test_when_the_supervisor_is_killed_its_workers_go_and_the_same_command_goes_on(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_when_the_supervisor_is_killed_its_workers_go_and_the_same_command_goes_
 
     assert done.returncode == 0, done.stderr
     record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
-    assert record["states"] == {"waiting": 0, "running": 0, "complete": 2, "pruned": 0, "failed": 0}
+    assert record["states"] == {"waiting": 0, "running": 0, "complete": 2, "pruned": 0, "infeasible": 0, "failed": 0}
     assert sorted(trial["parameters"]["lora.rank"] for trial in record["trials"]) == [2, 4]
     assert [trial["number"] for trial in record["trials"]] == [0, 1]
     # The first trial went on in its own run, from the checkpoint that its worker left when it was stopped.

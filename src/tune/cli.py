@@ -106,7 +106,7 @@ def _run(words: Words) -> int:
     if config.sweep is not None:
         return _study(config)
     # Threads are set before torch is imported, and torch is imported late.
-    from tune.study.supervisor import gpu_variables, n_cores, thread_variables
+    from tune.study.machine import gpu_variables, n_cores, thread_variables
 
     os.environ.update(thread_variables(config.workers.threads or n_cores()) | gpu_variables(0))
     from tune.report.command import print_trial

@@ -2,8 +2,8 @@
 
 import os
 import shutil
-import socket
 import tempfile
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,27 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from tests.postgres import Postgres
+from tune import failpoint
 from tune.config.compose import compose
-from tune.study import attempts, claim, failpoint
-from tune.study.attempts import end, mend, reap, root, superseded, worker_name
+from tune.study import attempts, claim
+from tune.study.attempts import end, mend, reap, root, superseded
 from tune.study.claim import Claim, enqueue_grid
+from tune.study.database import engine
 from tune.study.lock import study_lock
+from tune.study.signature import sign
+from tune.study.space import parse_space
 from tune.study.storage import open_study
 from tune.trial.outcome import Outcome, State
 
-NOBODY = f"{socket.gethostname()} 4194999 0.00"  # above the largest process id of Linux
-DEATHS = st.sampled_from([None, None, None, *failpoint.PLACES])
+NOBODY = f"{sign().split()[0]} 4194999 0.00"  # above the largest process id of Linux
+DEATHS = st.sampled_from([None, None, None, *(p for p in failpoint.PLACES if p.startswith(("claim", "end", "mend")))])
 DONE = Outcome(state=State.complete, metrics={"task/score": 0.5})
 
 
 def failed(reason: str) -> Outcome:
-    return Outcome(state=State.failed, reason=reason, message="m")
+    state = State.infeasible if reason == "oom" else State.failed
+    return Outcome(state=state, reason=reason, message="m")
 
 
 def new_study(runs: Path, *overrides: str) -> tuple[Any, Any]:
@@ -56,11 +62,14 @@ class Workers(RuleBasedStateMachine):
     """Workers that may die between any two writes, a reaper that may die too, and late results."""
 
     claims = Bundle("claims")
+    server: Postgres | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.study, self.config = new_study(self.folder, "study.sampler=tpe", "study.n_trials=3")
+        place = [f"study.storage='{self.server.url(f'machine_{uuid.uuid4().hex}')}'"] if self.server else []
+        self.study, self.config = new_study(self.folder, "study.sampler=tpe", "study.n_trials=3", *place)
+        self.space = parse_space(self.config)
         self.deaths = Deaths()
         self.counted: Counter[int] = Counter()
         self.patch = pytest.MonkeyPatch()
@@ -74,7 +83,7 @@ class Workers(RuleBasedStateMachine):
             self.bury(trial.number)
         for _ in range(40):
             reap(self.study, grace_s=1e9, retries=9)
-            claimed = claim.claim(self.study, self.config, worker=worker_name())
+            claimed = claim.claim(self.study, self.config, self.space, worker=sign())
             if claimed is None:
                 break
             assert end(self.study, claimed.number, DONE, value=0.5)
@@ -83,8 +92,11 @@ class Workers(RuleBasedStateMachine):
         assert len(last) == 3
         assert len({root(trial) for trial in last}) == 3
         assert all(trial.state.is_finished() for trial in last)
-        assert max(self.counted.values()) == 1
+        assert all(count <= 1 for count in self.counted.values()), "a result was told twice"
+        told = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+        assert {trial.number for trial in told} <= {number for number, count in self.counted.items() if count}
         self.patch.undo()
+        engine(self.study).dispose()
         shutil.rmtree(self.folder)
 
     def bury(self, number: int) -> None:
@@ -95,10 +107,10 @@ class Workers(RuleBasedStateMachine):
     def start(self, death: str | None) -> Claim | None:
         self.deaths.at = death
         try:
-            return claim.claim(self.study, self.config, worker=worker_name())
+            return claim.claim(self.study, self.config, self.space, worker=sign())
         except Died:
             for trial in attempts.running(self.study):
-                if trial.user_attrs.get("worker") == worker_name() and trial.number not in self.held():
+                if trial.user_attrs.get("worker") == sign() and trial.number not in self.held():
                     self.bury(trial.number)
             return None
         finally:
@@ -107,7 +119,7 @@ class Workers(RuleBasedStateMachine):
     def held(self) -> set[int]:
         return {value.number for value in self.names_to_values.values() if isinstance(value, Claim)}
 
-    @rule(claimed=claims, reason=st.sampled_from([None, "bug", "interrupted", "lost"]), death=DEATHS)
+    @rule(claimed=claims, reason=st.sampled_from([None, "bug", "oom", "interrupted", "lost"]), death=DEATHS)
     def finish(self, claimed: Claim | None, reason: str | None, death: str | None) -> None:
         """End an attempt; also one that was ended already, as a worker does that was taken for dead."""
         if claimed is None:
@@ -151,9 +163,11 @@ class Workers(RuleBasedStateMachine):
         assert all(count == 1 for count in followers.values()), "a retry was doubled"
 
 
-def test_whoever_dies_where_every_trial_ends_once() -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_whoever_dies_where_every_trial_ends_once(database: str, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue("postgres") if database == "postgresql" else None
     run_state_machine_as_test(
-        Workers,
+        type("WorkersThere", (Workers,), {"server": server}),
         settings=settings(
             max_examples=int(os.environ.get("TUNE_TEST_EXAMPLES", "12")),
             stateful_step_count=15,
@@ -167,7 +181,7 @@ def test_whoever_dies_where_every_trial_ends_once() -> None:
 def test_a_failure_is_tried_again_as_often_as_asked_and_no_more(tmp_path: Path) -> None:
     study, config = new_study(tmp_path, "study.n_trials=1")
     tries = []
-    while claimed := claim.claim(study, config, worker=worker_name()):
+    while claimed := claim.claim(study, config, parse_space(config), worker=sign()):
         tries.append((claimed.root, claimed.attempt))
         end(study, claimed.number, failed("bug"), retries=2)
 
@@ -177,13 +191,13 @@ def test_a_failure_is_tried_again_as_often_as_asked_and_no_more(tmp_path: Path) 
 
 def test_a_retry_keeps_its_point_and_its_run(tmp_path: Path) -> None:
     study, config = new_study(tmp_path)
-    first = claim.claim(study, config, worker=worker_name())
+    first = claim.claim(study, config, parse_space(config), worker=sign())
     assert first is not None
     first.trial.set_user_attr("run_id", "abc")
     end(study, first.number, failed("interrupted"), retries=9)
-    second = claim.claim(study, config, worker=worker_name())
+    second = claim.claim(study, config, parse_space(config), worker=sign())
     assert second is not None
-    again = claim.claim(study, config, worker=worker_name())
+    again = claim.claim(study, config, parse_space(config), worker=sign())
     assert again is not None
 
     assert (again.root, again.attempt, again.point) == (first.root, 2, first.point)
@@ -192,7 +206,7 @@ def test_a_retry_keeps_its_point_and_its_run(tmp_path: Path) -> None:
 
 def test_a_late_result_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     study, config = new_study(tmp_path)
-    claimed = claim.claim(study, config, worker=NOBODY)
+    claimed = claim.claim(study, config, parse_space(config), worker=NOBODY)
     assert claimed is not None
     assert reap(study, grace_s=1e9, retries=0) == [claimed.number]
 
@@ -205,7 +219,7 @@ def test_a_late_result_is_refused_and_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_silent_worker_is_dead_after_its_grace_and_not_before(tmp_path: Path) -> None:
     study, config = new_study(tmp_path)
-    claimed = claim.claim(study, config, worker="elsewhere 1 0.00")
+    claimed = claim.claim(study, config, parse_space(config), worker="elsewhere/00000000 1 0.00")
     assert claimed is not None
 
     assert reap(study, grace_s=60, retries=0) == []
@@ -215,7 +229,7 @@ def test_a_silent_worker_is_dead_after_its_grace_and_not_before(tmp_path: Path) 
 
 def test_mending_twice_makes_one_follower(tmp_path: Path) -> None:
     study, config = new_study(tmp_path)
-    claimed = claim.claim(study, config, worker=worker_name())
+    claimed = claim.claim(study, config, parse_space(config), worker=sign())
     assert claimed is not None
     study._storage.set_trial_user_attr(claimed.trial._trial_id, "again", value=True)
     import optuna

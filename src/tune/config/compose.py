@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from tune import paths
 from tune.config.schema import Config
@@ -51,23 +54,24 @@ def to_yaml(config: Config) -> str:
 
 def leaves(config: Config) -> dict[str, Any]:
     """Return every value under its dotted key; lists stay whole, and the sweep's space keeps its own keys."""
-    from omegaconf import OmegaConf
-
-    plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    assert isinstance(plain, dict)
     found: dict[str, Any] = {}
-    _collect(cast("dict[str, Any]", plain), "", found)
+    _collect(asdict(config), "", found)
     return found
 
 
 def difference(config: Config) -> list[str]:
     """Return the overrides that make this trial out of the default configuration; the sweep itself is left out."""
-    now, default = leaves(config), leaves(compose([]))
+    now, default = leaves(config), _default_leaves()
     return [
         f"{key}={_value(value)}"
         for key, value in now.items()
         if not key.startswith(("sweep", "study.", "workers.", "track.", "report.")) and default.get(key) != value
     ]
+
+
+@cache
+def _default_leaves() -> dict[str, Any]:
+    return leaves(compose([]))
 
 
 def _register() -> None:
@@ -93,7 +97,13 @@ def _collect(node: dict[str, Any], prefix: str, found: dict[str, Any]) -> None:
         if isinstance(value, dict) and name != "sweep.space":
             _collect(value, f"{name}.", found)
         else:
-            found[name] = value
+            found[name] = _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
 
 
 def _value(value: Any) -> str:

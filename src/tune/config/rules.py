@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
 from tune import paths
 from tune.config.recipe import DataFormat, GeneralKnowledge, Metric
-from tune.config.schema import Config, Sampler
+from tune.config.schema import Config, RetriesConfig, Sampler
 from tune.errors import ConfigError
 
 _MAX_SHOTS = {GeneralKnowledge.probe: 3, GeneralKnowledge.mmlu: 5}
@@ -56,9 +56,12 @@ RANGES: dict[str, Range] = {
     "study.seed": _at_least(0),
     "workers.count": _at_least(1),
     "workers.threads": _at_least(1),
-    "study.retries.lost": _at_least(0),
-    "study.retries.killed": _at_least(0),
-    "study.retries.bug": _at_least(0),
+    **{f"study.retries.{field.name}": _at_least(0) for field in fields(RetriesConfig)},
+    "study.storage_wait_s": _at_least(0),
+    "study.free_gib": _at_least(0),
+    "workers.memory_gib": _POSITIVE,
+    "workers.timeout_s": _POSITIVE,
+    "workers.wait_s": _at_least(0),
     "workers.trials_per_process": _at_least(0),
     "track.port": Range(lambda value: 1 <= value <= 65535, "from 1 to 65535"),  # noqa: PLR2004
     "workers.checkpoint_s": _at_least(0),

@@ -29,7 +29,7 @@ class Sampler(StrEnum):
 class RetriesConfig:
     """How often a trial is tried again after its first attempt, by the reason of the failure.
 
-    A trial that was interrupted always is. One that diverged or learned nothing never is: it would do so again.
+    A trial that was interrupted always is. One that learned nothing never is: it would do so again.
     """
 
     lost: int = 2
@@ -37,6 +37,24 @@ class RetriesConfig:
 
     killed: int = 0
     """Its worker was killed while the study ran, as the kernel does when memory is short. At least 0."""
+
+    oom: int = 0
+    """It needed more memory than there was. At least 0."""
+
+    timeout: int = 0
+    """It took longer than workers.timeout_s. At least 0."""
+
+    disk: int = 2
+    """The disk was full; the study pauses then, and this is tried when it goes on. At least 0."""
+
+    diverged: int = 0
+    """Loss, gradient or evaluation became NaN or infinite; it would again, unless the machine did it. At least 0."""
+
+    data: int = 0
+    """Its data could not be used. At least 0."""
+
+    setup: int = 0
+    """Its model, adapter or record could not be made. At least 0."""
 
     bug: int = 0
     """An error that nobody expected. At least 0."""
@@ -59,7 +77,13 @@ class StudyConfig:
     """Seeds the sampler."""
 
     storage: str | None = None
-    """Database of the study (an SQLAlchemy URL); null for sqlite in the runs folder."""
+    """Database of the study (an SQLAlchemy URL); null for the environment variable TUNE_STORAGE, else sqlite here."""
+
+    storage_wait_s: float = 300.0
+    """How long a study waits for a database that is away before it gives up. At least 0."""
+
+    free_gib: float = 0.5
+    """No trial is started while the disk of the runs folder has less room than this. At least 0."""
 
     retries: RetriesConfig = field(default_factory=RetriesConfig)
 
@@ -73,6 +97,15 @@ class WorkersConfig:
 
     threads: int | None = None
     """CPU threads of each worker; null: cores divided by workers. At least 1."""
+
+    memory_gib: float | None = None
+    """Most memory a worker may hold; null: nine tenths of this machine's, divided by the workers. Above 0."""
+
+    timeout_s: float | None = None
+    """A trial that takes longer is ended; null: no limit. Above 0."""
+
+    wait_s: float = 60.0
+    """How long `python -m tune worker NAME` waits for a study that nobody has started yet. At least 0."""
 
     trials_per_process: int = 0
     """A worker is replaced after so many trials; 0: it stays and keeps the base loaded."""

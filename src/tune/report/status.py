@@ -23,12 +23,12 @@ def print_status(study: StudyRecord, console: Console) -> None:
         table.add_column(head, overflow="fold")
     for trial in study.trials:
         if trial.state == "running":
-            host, pid, _ = (trial.worker or "? ? ?").rsplit(" ", 2)
+            place, pid, _ = (trial.worker or "? ? ?").rsplit(" ", 2)
+            host = place.rpartition("/")[0] or place
             since = duration(time.time() - trial.started) if trial.started else "?"
             point = " ".join(f"{key}={value}" for key, value in trial.parameters.items())
             table.add_row(str(trial.number), str(trial.attempt), since, trial.doing, host, pid, point)
     if table.row_count:
         console.print(table)
-    for trial in study.trials:
-        if trial.state == "failed":
-            console.print(f"trial {trial.number} failed ({trial.reason}): {trial.message}")
+    for trial in study.without_result():
+        console.print(f"trial {trial.number} {trial.state} ({trial.reason}): {trial.message}")

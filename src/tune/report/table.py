@@ -24,10 +24,9 @@ def print_study(study: StudyRecord, console: Console) -> None:
     if ranked:
         _print_fitting(_columns(study, ranked, percent), console)
         console.print(_base_line(ranked[0]))
-    for trial in study.trials:
-        if trial.state == "failed":
-            failed = (f"trial {trial.number} failed ({trial.reason})", "red")
-            console.print(Text.assemble(failed, f" {_point(trial)}: {trial.message}"))
+    for trial in study.without_result():
+        failed = (f"trial {trial.number} {trial.state} ({trial.reason})", "red")
+        console.print(Text.assemble(failed, f" {_point(trial)}: {trial.message}"))
     for note in sorted({note for trial in study.trials for note in trial.notes}):
         console.print(f"note: {note}")
 

@@ -3,33 +3,29 @@
 A trial is one point and one seed; an attempt is an Optuna trial that runs it. An attempt is running until somebody
 holding the study's lock ends it, and nobody can end it twice:
 
-    waiting ──claim──> running ──end──> complete | failed
+    waiting ──claim──> running ──end──> complete | infeasible | failed
                                            └── failed with `again`: a waiting attempt with `retry_of` follows
 
 `again` is written before the attempt fails and the follower is made after it, so a process that dies in between leaves
 a failed attempt that wants a follower and has none; `mend` makes it. Every claim mends first.
 """
 
-import os
-import socket
 import sys
+import uuid
 from typing import Any
 
-import psutil
-
 from tune.config.schema import Config
-from tune.study.failpoint import reach
+from tune.failpoint import reach
+from tune.study.database import engine
 from tune.study.lock import study_lock
+from tune.study.signature import is_gone
 from tune.trial.outcome import Outcome, State
 
 HANDED_ON = ("root", "attempt", "run_id")
 """What an attempt passes to the one that follows it."""
 
-
-def worker_name(pid: int | None = None) -> str:
-    """Return a name that no other process has, on any machine and after any restart: host, pid and start time."""
-    process = psutil.Process(pid or os.getpid())
-    return f"{socket.gethostname()} {process.pid} {process.create_time():.2f}"
+_TOO_MUCH = "memory"
+"""Constraint that an infeasible trial breaks; samplers that know constraints look elsewhere then."""
 
 
 def root(trial: Any) -> int:
@@ -64,7 +60,15 @@ def retries_after(reason: str | None, config: Config) -> int:
     return int(getattr(config.study.retries, reason or "", 0))
 
 
-def end(study: Any, number: int, outcome: Outcome, *, value: float | None = None, retries: int = 0) -> bool:
+def end(
+    study: Any,
+    number: int,
+    outcome: Outcome,
+    *,
+    value: float | None = None,
+    retries: int = 0,
+    token: str | None = None,
+) -> bool:
     """Record how an attempt ended; return False where it had ended already, and then nothing is changed.
 
     Args:
@@ -73,9 +77,10 @@ def end(study: Any, number: int, outcome: Outcome, *, value: float | None = None
         outcome: What is recorded.
         value: The objective; for a complete trial.
         retries: How many attempts may follow the first one after a failure like this.
+        token: The same in a call that repeats one that the database cut off: what that one did counts as done.
     """
     with study_lock(study):
-        return _end(study, number, outcome, value=value, retries=retries)
+        return _end(study, number, outcome, value=value, retries=retries, token=token)
 
 
 def reap(study: Any, *, grace_s: float, retries: int) -> list[int]:
@@ -109,30 +114,53 @@ def beat(study: Any, trial: Any) -> None:
     study._storage.record_heartbeat(trial._trial_id)  # noqa: SLF001 - Optuna beats only inside `optimize`
 
 
-def _end(study: Any, number: int, outcome: Outcome, *, value: float | None = None, retries: int = 0) -> bool:
+def _end(
+    study: Any,
+    number: int,
+    outcome: Outcome,
+    *,
+    value: float | None = None,
+    retries: int = 0,
+    token: str | None = None,
+) -> bool:
     import optuna
 
     trial = study.get_trials(deepcopy=False)[number]
+    token = token or uuid.uuid4().hex
     if trial.state is not optuna.trial.TrialState.RUNNING:
-        return False
+        return bool(trial.user_attrs.get("ending") == token and trial.state.is_finished())
+    again = outcome.state is not State.complete and _failures(study, trial, outcome.reason) < retries
     attrs: dict[str, Any] = {
         "reason": outcome.reason,
         "message": outcome.message,
         "notes": outcome.notes,
         "metrics": outcome.metrics,
+        "ended": outcome.state.value,
+        "again": again,
+        "ending": token,
     }
-    if outcome.state is State.failed and _failures(study, trial, outcome.reason) < retries:
-        attrs["again"] = True
     for name, content in attrs.items():
         study._storage.set_trial_user_attr(trial._trial_id, name, content)  # noqa: SLF001 - no public way by number
     reach("end: noted")
     if outcome.state is State.complete:
         study.tell(number, values=value)
         return True
+    if outcome.state is State.infeasible and not again:
+        _break_constraint(study, trial)
+        study.tell(number, state=optuna.trial.TrialState.PRUNED)
+        return True
     study.tell(number, state=optuna.trial.TrialState.FAIL)
     reach("end: ended")
     mend(study)
     return True
+
+
+def _break_constraint(study: Any, trial: Any) -> None:
+    """Tell the sampler that this point cannot be had; a failed trial would not be looked at."""
+    from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
+
+    key = f"{_CONSTRAINTS_KEY}:{_TOO_MUCH}"
+    study._storage.set_trial_system_attr(trial._trial_id, key, 1.0)  # noqa: SLF001 - `set_constraint` needs a Trial
 
 
 def _failures(study: Any, trial: Any, reason: str | None) -> int:
@@ -144,7 +172,9 @@ def _failures(study: Any, trial: Any, reason: str | None) -> int:
 def _follow(study: Any, trial: Any) -> None:
     handed = {name: trial.user_attrs[name] for name in HANDED_ON if name in trial.user_attrs}
     own = {"root": root(trial), "attempt": attempt(trial) + 1, "retry_of": trial.number}
-    study.enqueue_trial(trial.params or trial.system_attrs.get("fixed_params", {}), user_attrs={**handed, **own})
+    # A claim that was cut off has drawn some of its parameters; the queue's own are always whole.
+    point = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    study.enqueue_trial(point, user_attrs={**handed, **own})
 
 
 def _why_gone(trial: Any, ages: dict[int, float], grace_s: float) -> str | None:
@@ -152,18 +182,9 @@ def _why_gone(trial: Any, ages: dict[int, float], grace_s: float) -> str | None:
     age = ages.get(trial._trial_id)  # noqa: SLF001
     if worker is None or age is None:
         return "its worker died while it claimed the trial"
-    host, pid, started = worker.rsplit(" ", 2)
-    if host == socket.gethostname() and not _runs(int(pid), float(started)):
+    if is_gone(worker):
         return "its worker was gone"
     return f"its worker gave no sign of life for {age:.0f} s" if age > grace_s else None
-
-
-def _runs(pid: int, started: float) -> bool:
-    try:
-        process = psutil.Process(pid)
-        return bool(abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _silent_s(study: Any) -> dict[int, float]:
@@ -171,7 +192,7 @@ def _silent_s(study: Any) -> dict[int, float]:
     from optuna.storages._rdb import models
     from sqlalchemy import func, select
 
-    with study._storage._backend.engine.connect() as connection:  # noqa: SLF001
+    with engine(study).connect() as connection:
         now = connection.execute(select(func.now())).scalar_one().replace(tzinfo=None)
         beats = connection.execute(select(models.TrialHeartbeatModel.trial_id, models.TrialHeartbeatModel.heartbeat))
         return {trial_id: (now - last.replace(tzinfo=None)).total_seconds() for trial_id, last in beats}

@@ -3,15 +3,17 @@
 import hashlib
 import os
 import shlex
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tune.config.compose import difference, with_values
 from tune.config.schema import Config, Sampler
-from tune.study.attempts import attempt, beat, mend, root, superseded
-from tune.study.failpoint import reach
+from tune.failpoint import reach
+from tune.study.attempts import attempt, beat, mend, root
 from tune.study.lock import study_lock
-from tune.study.space import Value, grid, parse_space, suggest
+from tune.study.space import Dimension, Value, grid, parse_space, suggest
 from tune.study.storage import n_wanted
 
 STOPPING = "stopping"
@@ -40,6 +42,9 @@ class Claim:
     config: Config
     """The whole configuration with the point in it."""
 
+    twin: int | None
+    """The trial with the same configuration and seed whose result is taken; None where there is none."""
+
 
 def enqueue_grid(study: Any, config: Config) -> None:
     """Put the cells of a grid in the queue, those that are not there yet."""
@@ -53,38 +58,56 @@ def enqueue_grid(study: Any, config: Config) -> None:
                 study.enqueue_trial(cell)
 
 
-def claim(study: Any, config: Config, *, worker: str) -> Claim | None:
+def claim(study: Any, config: Config, dimensions: Sequence[Dimension], *, worker: str) -> Claim | None:
     """Return the next trial, or None when none is left to start or the study is being stopped.
 
     The claim is whole or, where its process dies in it, known to be dead: it ends with a first sign of life.
     """
-    import optuna
-
-    dimensions = parse_space(config)
     with study_lock(study):
         if study.user_attrs.get(STOPPING):
             return None
         mend(study)
         trials = study.get_trials(deepcopy=False)
-        waiting = any(trial.state is optuna.trial.TrialState.WAITING for trial in trials)
-        n_trials = sum(not superseded(trial) for trial in trials)
-        if not waiting and n_trials >= n_wanted(config, dimensions):
+        waiting = [trial for trial in trials if trial.state.name == "WAITING"]
+        roots = sorted({root(trial) for trial in trials})
+        if not waiting and len(roots) >= n_wanted(config, dimensions):
             return None
-        # A sampler made anew with the same seed would draw the same first points again.
-        study.sampler = _sampler(config.study.sampler, _seed(config.study.seed, n_trials))
+        # A sampler made anew with the same seed would draw the same first points again. Attempts at one trial share
+        # their seed, so that one whose claim was cut off draws what it would have drawn.
+        place = roots.index(root(waiting[0])) if waiting else len(roots)
+        study.sampler = _sampler(config.study.sampler, _seed(config.study.seed, place))
         trial = study.ask()
         reach("claim: asked")
+        trial.set_user_attr("worker", worker)
         point = suggest(dimensions, trial, config)
         changed = with_values(config, point)
-        trial.set_user_attr("point", point)
-        trial.set_user_attr("worker", worker)
-        trial.set_user_attr("seed", changed.seed)
-        trial.set_user_attr("command", repeat_command(changed))
+        twin = _twin(trials, root(trial), point, changed.seed)
+        about = {"point": point, "seed": changed.seed, "started": time.time(), "command": repeat_command(changed)}
+        for name, content in about.items():
+            trial.set_user_attr(name, content)
         reach("claim: signed")
         beat(study, trial)
     return Claim(
-        trial=trial, number=trial.number, root=root(trial), attempt=attempt(trial), point=point, config=changed
+        trial=trial,
+        number=trial.number,
+        root=root(trial),
+        attempt=attempt(trial),
+        point=point,
+        config=changed,
+        twin=twin,
     )
+
+
+def _twin(trials: Sequence[Any], own: int, point: dict[str, Value], seed: int) -> int | None:
+    """Return the trial that was given the same configuration and seed before and has, or may yet have, a result."""
+    alike = [
+        root(trial)
+        for trial in trials
+        if (trial.user_attrs.get("point"), trial.user_attrs.get("seed")) == (point, seed)
+        # Of two that run, the later one waits for the earlier: never both for each other.
+        and (trial.state.name == "COMPLETE" or (trial.state.name == "RUNNING" and root(trial) < own))
+    ]
+    return min(alike, default=None)
 
 
 def repeat_command(config: Config) -> str:
@@ -102,5 +125,5 @@ def _sampler(kind: Sampler, seed: int) -> Any:
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _seed(seed: int, n_trials: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed} {n_trials}".encode()).digest()[:4], "big")
+def _seed(seed: int, place: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {place}".encode()).digest()[:4], "big")

@@ -3,25 +3,39 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 from tune import paths
 from tune.config.compose import difference
 from tune.config.metrics import metric_names
 from tune.config.schema import Config
-from tune.errors import AssetError, ConfigError, Interrupted, nearest
+from tune.errors import AssetError, ConfigError, Interrupted, StudyError, nearest
 from tune.study.claim import STOPPING
 from tune.study.lock import study_lock
+from tune.study.machine import n_threads, n_workers, thread_variables
 from tune.study.progress import Screen
+from tune.study.record import send_what_waits
 from tune.study.space import Choices, Dimension, Span, parse_space
 from tune.study.storage import StudyFolder, load_study, n_wanted, open_study, snapshot, stored_config, study_name
-from tune.study.supervisor import Supervisor, n_threads, n_workers
+from tune.study.supervisor import Supervisor
+from tune.study.worker import check_room
+from tune.track.buffer import BufferedRecorder, buffered_run
 from tune.track.environment import environment
 from tune.track.folder import check_writable
 from tune.track.place import open_store
 from tune.track.recorder import RunStatus
 from tune.track.records import StudyRecord
+from tune.track.store import RunStore
 from tune.trial.task import read_task
+
+_LOOK_S = 1.0
+_SEND_S = 30.0
+_WAITING = (
+    "MLflow is away and does not show all of this study yet; {n} lines wait in {folder}. "
+    "When it is back: python -m tune doctor {name} doctor.fix=true"
+)
 
 
 def check_study(config: Config) -> tuple[Dimension, ...]:
@@ -55,31 +69,48 @@ def run_study(config: Config) -> StudyRecord:
     check_writable(runs)
     study, is_new = open_study(config, runs)
     screen = Screen()
-    now = snapshot(study, StudyFolder(runs=runs, name=study_name(config)))
+    folder = StudyFolder(runs=runs, name=study_name(config))
+    now = snapshot(study, folder)
     screen.summary(_summary(config, dimensions, runs, is_new=is_new, now=now), title=study_name(config))
     if now.done >= now.n_trials:
         return now
+    check_room(runs, config)
     _fetch_model(config)
     store = open_store(config.track, runs)
     store.prepare()
-    recorder = store.study_run(
-        study_name(config), tags={"tune.question": config.sweep.question if config.sweep else ""}
-    )
-    study.set_user_attr("run_id", recorder.run_id)
+    recorder = _record(study, config, store, folder)
     status = RunStatus.killed
     try:
         recorder.text("environment.txt", "\n".join(f"{key}: {value}" for key, value in environment().items()))
         with screen:
-            now = Supervisor(study=study, config=config, runs=runs, watcher=screen).run()
+            now = Supervisor(study=study, config=config, runs=runs, store=store, watcher=screen).run()
         best = now.ranked()[:1]
         recorder.metrics({f"best/{now.metric}": best[0].metrics[now.metric]} if best else {})
-        status = RunStatus.finished if best else RunStatus.failed
+        status = parent_status(now)
     except Exception:
         status = RunStatus.failed
         raise
     finally:
         recorder.finish(status)
+        recorder.close(_SEND_S)
+        if n_waiting := send_what_waits(study, store, folder):
+            screen.warn(_WAITING.format(n=n_waiting, folder=folder.path, name=folder.name))
     return now
+
+
+def parent_status(now: StudyRecord) -> RunStatus:
+    """Return what the run of a study that nobody runs must say."""
+    if now.done < now.n_trials:
+        return RunStatus.killed  # it was stopped early
+    return RunStatus.finished if now.ranked() else RunStatus.failed
+
+
+def _record(study: Any, config: Config, store: RunStore, folder: StudyFolder) -> BufferedRecorder:
+    """Return the recorder of the study's own run."""
+    assert config.sweep is not None
+    run_id = store.study_run(folder.name, tags={"tune.question": config.sweep.question}).run_id
+    study.set_user_attr("run_id", run_id)
+    return buffered_run(store, folder.path, name=folder.name, study_run_id=None, tags={}, run_id=run_id)
 
 
 def read_study(name: str, config: Config) -> StudyRecord:
@@ -106,18 +137,35 @@ def stop_study(name: str, config: Config) -> StudyRecord:
 
 
 def work(name: str, config: Config) -> int:
-    """Run trials of a study in this process until none is left; return the exit code."""
+    """Run trials of a study in this process until none is left; return the exit code.
+
+    Raises:
+        StudyError: There is no such study, also after `workers.wait_s`; or the disk is full.
+    """
     from tune.study.worker import Worker
 
     runs = paths.runs_dir(config.track.folder)
-    study = load_study(name, config, runs)
-    threads = str(n_threads(stored_config(study)))
-    os.environ.setdefault("OMP_NUM_THREADS", threads)
+    study = _wait_for_study(name, config, runs)
+    os.environ.update(thread_variables(n_threads(stored_config(study))) | os.environ)
     try:
         Worker(study, runs).work()
     except Interrupted:
         return 130
     return 0
+
+
+def _wait_for_study(name: str, config: Config, runs: Path) -> Any:
+    """Return the study; workers may be started on many machines before somebody starts the study on one."""
+    until = time.monotonic() + config.workers.wait_s
+    while True:
+        try:
+            study = load_study(name, config, runs)
+            if "config" in study.user_attrs and "run_id" in study.user_attrs:
+                return study
+        except StudyError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(_LOOK_S)
 
 
 def _fetch_model(config: Config) -> None:

@@ -1,31 +1,51 @@
 """Signs of life of a worker: that it is there, that its trial is still its own, and that its supervisor is."""
 
+import ctypes
 import os
 import signal
+import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any, Self
 
+from tune.config.schema import WorkersConfig
 from tune.study.attempts import beat
+from tune.study.database import is_away
 
 SUPERVISOR = "TUNE_SUPERVISOR"
 """Environment variable with the process id of the supervisor that a worker must not outlive."""
 
 _LOOK_S = 0.5
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LAST_WORDS_S = 3.0
 """How long a worker whose supervisor died may take to put its trial back; then it is ended."""
 
 
 class Heart:
-    """Beats for one attempt from a thread of its own, until it is stopped."""
+    """Beats for one attempt from a thread of its own, until it is stopped; ends a trial that takes too long.
 
-    def __init__(self, study: Any, trial: Any, *, every_s: float) -> None:
+    Args:
+        study: Optuna's study.
+        trial: The attempt.
+        limits: How often it beats, and how long a trial may take.
+        on_timeout: Records that it took too long. After it the process ends: a trial that hangs hears nothing.
+    """
+
+    def __init__(self, study: Any, trial: Any, *, limits: WorkersConfig, on_timeout: Callable[[], None]) -> None:
         self._study = study
         self._trial = trial
-        self._every_s = every_s
+        self._limits = limits
+        self._on_timeout = on_timeout
+        self._began = time.monotonic()
+        self._lost_since = 0.0
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
-        self.lost = False
-        """Whether the attempt was ended by somebody else, who took this worker for dead."""
+        self._thread = threading.Thread(target=self._live, name="heart", daemon=True)
+
+    @property
+    def lost(self) -> bool:
+        """Return whether the attempt was ended by somebody else, who took this worker for dead."""
+        return self._lost_since > 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -35,17 +55,32 @@ class Heart:
         self._done.set()
         self._thread.join()
 
+    def _live(self) -> None:
+        beaten = time.monotonic()
+        every_s = self._limits.heartbeat_s
+        while not self._done.wait(min(_LOOK_S, every_s)):
+            now = time.monotonic()
+            if self._limits.timeout_s is not None and now - self._began > self._limits.timeout_s:
+                self._on_timeout()
+                _end_process()
+            if self.lost and now - self._lost_since > self._limits.grace_s:
+                _end_process()  # it hangs, and would hold its memory for nothing
+            if not self.lost and now - beaten >= every_s:
+                beaten = now
+                self._beat()
+
     def _beat(self) -> None:
         from optuna.trial import TrialState
-        from sqlalchemy.exc import SQLAlchemyError
 
-        while not self._done.wait(self._every_s):
-            try:
-                beat(self._study, self._trial)
-                state = self._study.get_trials(deepcopy=False)[self._trial.number].state
-            except SQLAlchemyError:
-                continue  # a database that is away for a moment; the grace is many beats long
-            self.lost = state is not TrialState.RUNNING
+        try:
+            beat(self._study, self._trial)
+            state = self._study.get_trials(deepcopy=False)[self._trial.number].state
+        except Exception as error:
+            if is_away(error):
+                return  # for a moment; the grace is many beats long
+            raise
+        if state is not TrialState.RUNNING and not self._done.is_set():
+            self._lost_since = time.monotonic()
 
 
 def die_with_supervisor() -> None:
@@ -53,6 +88,7 @@ def die_with_supervisor() -> None:
     supervisor = os.environ.get(SUPERVISOR)
     if supervisor is None:
         return
+    _wake_at_its_death()
 
     def watch() -> None:
         still = threading.Event()
@@ -60,6 +96,16 @@ def die_with_supervisor() -> None:
             still.wait(_LOOK_S)
         os.kill(os.getpid(), signal.SIGTERM)
         still.wait(_LAST_WORDS_S)
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
+
+
+def _wake_at_its_death() -> None:
+    """Let Linux send SIGCONT when the supervisor dies: a worker that is frozen then could not look."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+
+
+def _end_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

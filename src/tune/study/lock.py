@@ -4,7 +4,6 @@ sqlite locks no rows, so there the lock is a file beside the database; PostgreSQ
 the connection that took it is gone. Either is free again when its holder dies.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,22 +11,18 @@ from typing import Any
 
 from filelock import FileLock
 
+from tune.study.database import advisory_lock, engine
+
+_POLL_S = 0.005  # a claim takes about ten times as long; the file lock's own 0.05 s would be most of the wait
+
 
 @contextmanager
 def study_lock(study: Any) -> Iterator[None]:
     """Hold the study's lock; waits until it is free."""
-    engine = study._storage._backend.engine  # noqa: SLF001 - the cache in front of it does not show its database
-    if engine.dialect.name == "sqlite":
-        with FileLock(f"{Path(engine.url.database).resolve()}.lock"):
+    database = engine(study)
+    if database.dialect.name == "sqlite":
+        with FileLock(f"{Path(database.url.database).resolve()}.lock", poll_interval=_POLL_S):
             yield
         return
-    from sqlalchemy import func, select
-
-    name = f"{engine.url.database}/{study.study_name}"
-    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-    with engine.connect() as connection:
-        connection.execute(select(func.pg_advisory_lock(key)))
-        try:
-            yield
-        finally:
-            connection.execute(select(func.pg_advisory_unlock(key)))
+    with advisory_lock(database, f"{database.url.database}/{study.study_name}"):
+        yield

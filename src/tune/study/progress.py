@@ -47,6 +47,10 @@ class Screen:
         self.console.print(Text.assemble(("tune", "bold"), "  study ", (title, "bold")))
         self.console.print(table)
 
+    def warn(self, text: str) -> None:
+        """Print what went otherwise than hoped, and a way out."""
+        self.console.print(Text.assemble(("note: ", "yellow"), text), soft_wrap=True)
+
     def ended(self, study: StudyRecord, trial: TrialRecord) -> None:
         """Print one line for a trial that has ended."""
         point = " ".join(f"{key.rsplit('.', 1)[-1]}={_short(value)}" for key, value in trial.parameters.items())

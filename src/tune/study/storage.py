@@ -1,7 +1,9 @@
 """Where a study is kept: its folder, its database, and what it was started with."""
 
 import json
-from dataclasses import dataclass
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from tune.config.schema import Config, Sampler
 from tune.errors import ConfigError, StudyError, nearest
 from tune.files import read_json
 from tune.study.attempts import attempt, root, superseded
+from tune.study.database import is_default, open_storage, shown, storage_url
+from tune.study.lock import study_lock
 from tune.study.space import Dimension, grid, parse_space
 from tune.track.records import StudyRecord, TrialRecord
 
@@ -20,6 +24,8 @@ _FREE = (
     "study.name",
     "study.storage",
     "study.retries",
+    "study.storage_wait_s",
+    "study.free_gib",
     "workers.",
     "track.",
     "report.",
@@ -65,34 +71,7 @@ def study_name(config: Config) -> str:
     return name
 
 
-def storage_url(config: Config, runs: Path) -> str:
-    """Return the database that the study is kept in."""
-    return config.study.storage or f"sqlite:///{runs / 'optuna.db'}"
-
-
-def open_storage(url: str, runs: Path) -> Any:
-    """Return Optuna's storage; its tables are made once, under a lock.
-
-    Raises:
-        StudyError: The database cannot be opened.
-    """
-    import optuna
-    from sqlalchemy.exc import SQLAlchemyError
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        with FileLock(runs / ".optuna.lock"):
-            return optuna.storages.RDBStorage(
-                url, engine_kwargs={"connect_args": {"timeout": 60}} if _sqlite(url) else {}
-            )
-    except (OSError, SQLAlchemyError, ImportError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        msg = f"study.storage={url} cannot be opened: {why}. Name a database that can be written, or leave it out."
-        raise StudyError(msg) from error
-
-
-def n_wanted(config: Config, dimensions: tuple[Dimension, ...]) -> int:
+def n_wanted(config: Config, dimensions: Sequence[Dimension]) -> int:
     """Return how many trials the study has in all."""
     if config.study.sampler is not Sampler.grid:
         assert config.study.n_trials is not None  # config.rules has asked for it
@@ -111,15 +90,17 @@ def open_study(config: Config, runs: Path) -> tuple[Any, bool]:
 
     assert config.sweep is not None
     name, storage = study_name(config), open_storage(storage_url(config, runs), runs)
-    with StudyFolder(runs=runs, name=name).lock("create") if _made(runs, name) else FileLock(runs / ".create.lock"):
-        is_new = name not in optuna.get_all_study_names(storage)
-        study = optuna.create_study(
-            storage=storage, study_name=name, direction=config.sweep.objective.direction.value, load_if_exists=True
-        )
+    study = optuna.create_study(
+        storage=storage, study_name=name, direction=config.sweep.objective.direction.value, load_if_exists=True
+    )
+    with study_lock(study):
+        is_new = "config" not in study.user_attrs
         if not is_new:
             _refuse_another(study, config)
+        else:
+            study.set_user_attr("key", uuid.uuid4().hex)
         # The number of trials may have been raised; everything else that matters is the same.
-        study.set_user_attr("config", to_yaml(config))
+        study.set_user_attr("config", to_yaml(_without_place(config)))
     return study, is_new
 
 
@@ -131,13 +112,13 @@ def load_study(name: str, config: Config, runs: Path) -> Any:
     """
     import optuna
 
-    url = storage_url(config, runs)
-    missing = config.study.storage is None and not (runs / "optuna.db").is_file()
-    storage = None if missing else open_storage(url, runs)
+    missing = is_default(config) and not (runs / "optuna.db").is_file()
+    storage = None if missing else open_storage(storage_url(config, runs), runs)
     names = optuna.get_all_study_names(storage) if storage else []
     if name not in names:
         there = nearest(name, names) if names else "No study has been started there."
-        msg = f"there is no study called {name} in {runs}. {there} Start one with +sweep=NAME."
+        place = runs if is_default(config) else shown(storage_url(config, runs))
+        msg = f"there is no study called {name} in {place}. {there} Start one with +sweep=NAME."
         raise StudyError(msg)
     return optuna.load_study(study_name=name, storage=storage)
 
@@ -166,7 +147,8 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
 
 def _trial(trial: Any, config: Config, folder: StudyFolder) -> TrialRecord:
     attrs = trial.user_attrs
-    state = {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
+    state = trial.state.name.lower()
+    state = attrs.get("ended", "failed") if trial.state.is_finished() else state
     return TrialRecord(
         number=root(trial),
         state=state,
@@ -180,7 +162,7 @@ def _trial(trial: Any, config: Config, folder: StudyFolder) -> TrialRecord:
         command=attrs.get("command", ""),
         attempt=attempt(trial),
         worker=attrs.get("worker"),
-        started=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        started=attrs.get("started"),
         doing=_doing(folder.trial(root(trial)) / "progress.json") if state == "running" else "",
     )
 
@@ -190,9 +172,12 @@ def _doing(file: Path) -> str:
     return f"{now['phase']} {now['done']}/{now['total']}" if now else "starting"
 
 
+def _without_place(config: Config) -> Config:
+    """Return the configuration without the database's address, which may hold a password."""
+    return replace(config, study=replace(config.study, storage=None))
+
+
 def _refuse_another(study: Any, config: Config) -> None:
-    if "config" not in study.user_attrs:
-        return
     before, now = _fixed(stored_config(study)), _fixed(config)
     changed = [key for key in before.keys() | now.keys() if before.get(key) != now.get(key)]
     if changed:
@@ -213,11 +198,3 @@ def _fixed(config: Config) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     return json.dumps(value) if not isinstance(value, str) else value
-
-
-def _sqlite(url: str) -> bool:
-    return url.startswith("sqlite")
-
-
-def _made(runs: Path, name: str) -> bool:
-    return (runs / "studies" / name).is_dir()

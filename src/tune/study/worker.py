@@ -1,22 +1,47 @@
 """A process that holds a base model and runs trials that it claims from the study."""
 
+import gc
 import logging
-import traceback
+import math
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tune.config.schema import Config
-from tune.errors import Interrupted, Lost, TrialError, TuneError
+from tune.disk import free_bytes
+from tune.errors import Interrupted, Lost, StudyError
+from tune.failpoint import reach
 from tune.files import write_json
-from tune.study.attempts import end, retries_after, worker_name
+from tune.study.attempts import end, retries_after, root
 from tune.study.claim import Claim, claim
+from tune.study.database import patiently
 from tune.study.heart import Heart, die_with_supervisor
+from tune.study.machine import limit_own_memory, memory_limit
+from tune.study.reaper import reap_and_close
+from tune.study.record import ENDS, record_of
+from tune.study.signature import sign
+from tune.study.space import parse_space
 from tune.study.stop import StopRequest
 from tune.study.storage import StudyFolder, stored_config
+from tune.track.buffer import BufferedRecorder
 from tune.track.place import open_store
-from tune.track.recorder import RunRecorder, RunStatus
+from tune.trial.failure import failed, failure
 from tune.trial.outcome import Outcome, State
 from tune.trial.task import Task, model_folder, read_task
+
+T = TypeVar("T")
+
+_SEND_S = 5.0
+"""How long a worker waits for the record of a trial that has ended; what is left is sent later."""
+
+_TWIN_S = 0.5
+
+RESULT = ("outcome.json", "scores.json", "adapter")
+"""What a complete trial leaves in its folder."""
 
 
 class Worker:
@@ -25,9 +50,12 @@ class Worker:
     def __init__(self, study: Any, runs: Path) -> None:
         self._study = study
         self._config = stored_config(study)
+        self._dimensions = parse_space(self._config)
         self._folder = StudyFolder(runs=runs, name=study.study_name)
         self._store = open_store(self._config.track, runs)
         self._stop = StopRequest()
+        self._name = sign()
+        self._reaped = -math.inf
         self._bench: Any = None
         self._task: tuple[str, Task] | None = None
 
@@ -36,73 +64,105 @@ class Worker:
 
         Raises:
             Interrupted: The process was asked to stop; its trial is back in the queue.
+            StudyError: The disk is full, or the database was away for too long.
         """
         self._stop.listen()
         die_with_supervisor()
+        limit_own_memory(memory_limit(self._config))
         most = self._config.workers.trials_per_process
         n_done = 0
         while not most or n_done < most:
+            check_room(self._folder.runs, self._config)
+            began = time.monotonic()
             with self._stop.held():
-                claimed = claim(self._study, self._config, worker=worker_name())
-            if claimed is None:
-                return
-            with Heart(self._study, claimed.trial, every_s=self._config.workers.heartbeat_s) as heart:
-                self._one(claimed, heart)
+                claimed = self._patiently(self._claim)
+                if claimed is None:
+                    return
+                claimed.trial.set_user_attr("claim_s", time.monotonic() - began)
+            self._one(claimed)
             self._stop.check()
             n_done += 1
 
-    def _one(self, claimed: Claim, heart: Heart) -> None:
-        folder = self._folder.trial(claimed.root)
-        recorder: RunRecorder | None = None
-        try:
-            self._stop.check()
-            recorder = self._record(claimed)
-            outcome = self._run(claimed.config, folder, recorder, heart)
-            _publish(recorder, folder, outcome)
-        except (Exception, Interrupted) as error:  # noqa: BLE001 - one trial's bug must not end the study
-            outcome = _failed("interrupted", self._stop.asked) if self._stop.asked else _failure(error)
-        with self._stop.held():
-            self._end(claimed, recorder, outcome)
+    def _claim(self) -> Claim | None:
+        if time.monotonic() - self._reaped > self._config.workers.grace_s:  # a supervisor does it more often
+            self._reaped = time.monotonic()
+            reap_and_close(self._study, self._config, self._store, self._folder)
+        return claim(self._study, self._config, self._dimensions, worker=self._name)
 
-    def _record(self, claimed: Claim) -> RunRecorder:
+    def _one(self, claimed: Claim) -> None:
+        folder = self._folder.trial(claimed.root)
+        recorder: BufferedRecorder | None = None
+
+        def too_long() -> None:
+            limit = self._config.workers.timeout_s
+            self._end(claimed, recorder, failed("timeout", f"it took longer than workers.timeout_s={limit:g}."))
+
+        with Heart(self._study, claimed.trial, limits=self._config.workers, on_timeout=too_long) as heart:
+            try:
+                self._stop.check()
+                recorder = self._record(claimed)
+                reach("trial: started")
+                outcome = self._taken(claimed, heart) or self._run(claimed.config, folder, recorder, heart)
+                _publish(recorder, self._folder.trial(claimed.root), outcome)
+            except (Exception, Interrupted) as error:  # noqa: BLE001 - one trial's bug must not end the study
+                outcome = failed("interrupted", self._stop.asked) if self._stop.asked else failure(error)
+            with self._stop.held():
+                self._end(claimed, recorder, outcome)
+        if recorder:
+            recorder.close(_SEND_S)
+        if outcome.reason == "oom":
+            self._bench = None  # the next trial begins with what is free
+        if outcome.reason == "disk":
+            raise StudyError(disk_advice(self._folder.runs, outcome.message))
+
+    def _record(self, claimed: Claim) -> BufferedRecorder:
         from tune.config.compose import to_yaml
 
-        attrs = claimed.trial.user_attrs
-        if attrs.get("run_id"):  # an earlier attempt's: it goes on in the same run
-            recorder = self._store.open(attrs["run_id"])
-            recorder.reopen()
-        else:
-            recorder = self._store.trial_run(
-                name=f"{self._folder.name}-{claimed.root:03d}",
-                study_run_id=self._study.user_attrs.get("run_id"),
-                tags={"tune.command": attrs["command"], "tune.trial": str(claimed.root)},
-            )
-            claimed.trial.set_user_attr("run_id", recorder.run_id)
+        recorder = record_of(claimed, self._study, self._store, self._folder)
         recorder.tags({"tune.attempt": str(claimed.attempt)})
         recorder.params({**claimed.point, "seed": claimed.config.seed})
         recorder.text("config.yaml", to_yaml(claimed.config))
         return recorder
 
-    def _run(self, config: Config, folder: Path, recorder: RunRecorder, heart: Heart) -> Outcome:
+    def _taken(self, claimed: Claim, heart: Heart) -> Outcome | None:
+        """Return the result of the trial with the same configuration, when it has one; None where there is none."""
+        while claimed.twin is not None:
+            self._check(heart)
+            alike = [trial for trial in self._study.get_trials(deepcopy=False) if root(trial) == claimed.twin]
+            last = max(alike, key=lambda trial: trial.number)
+            if last.state.name == "COMPLETE":
+                folder = self._folder.trial(claimed.root)
+                _copy_result(self._folder.trial(claimed.twin), folder)
+                note = f"trial {claimed.root} has the configuration of trial {claimed.twin}: its result was taken."
+                metrics = last.user_attrs["metrics"]
+                return Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=(note,))
+            if last.state.name != "RUNNING":
+                return None
+            time.sleep(_TWIN_S)
+        return None
+
+    def _run(self, config: Config, folder: Path, recorder: BufferedRecorder, heart: Heart) -> Outcome:
         from tune.trial.run import model_key, open_bench, run_trial
 
         task = self._read_task(config)
         if self._bench is None or self._bench.model_key != model_key(config):
             self._bench = None
             self._bench = open_bench(config, task, folder=model_folder(config, announce=logging.info))
+            gc.freeze()  # every training collects garbage, and need not search the libraries for it each time
         elif self._bench.task is not task:
-            from dataclasses import replace
-
             self._bench = replace(self._bench, task=task)
 
         def on(phase: str, done: int, total: int) -> None:
-            self._stop.check()
-            if heart.lost:
-                msg = "somebody took this worker for dead and ended the trial; it is left to them."
-                raise Lost(msg)
+            self._check(heart)
             write_json(folder / "progress.json", {"phase": phase, "done": done, "total": total})
 
         return run_trial(config, self._bench, folder=folder, recorder=recorder, on=on, whole_steps=self._stop.held)
+
+    def _check(self, heart: Heart) -> None:
+        self._stop.check()
+        if heart.lost:
+            msg = "somebody took this worker for dead and ended the trial; it is left to them."
+            raise Lost(msg)
 
     def _read_task(self, config: Config) -> Task:
         key = repr((config.data, config.evaluate, config.model))
@@ -110,37 +170,65 @@ class Worker:
             self._task = (key, read_task(config))
         return self._task[1]
 
-    def _end(self, claimed: Claim, recorder: RunRecorder | None, outcome: Outcome) -> None:
+    def _end(self, claimed: Claim, recorder: BufferedRecorder | None, outcome: Outcome) -> None:
         """Tell the storage, and where it takes the result, the run."""
-        if not end(self._study, claimed.number, outcome, **self._how(outcome)) or recorder is None:
+        token = uuid.uuid4().hex
+        outcome, how = self._how(outcome)
+        if not self._patiently(lambda: end(self._study, claimed.number, outcome, token=token, **how)):
+            return
+        if recorder is None:
             return
         if outcome.reason:
             recorder.tags({"tune.reason": outcome.reason, "tune.message": outcome.message})
-        ends = {"interrupted": RunStatus.killed, None: RunStatus.finished}
-        recorder.finish(ends.get(outcome.reason, RunStatus.failed))
+        recorder.finish(ENDS.get(outcome.reason, ENDS["failed"]))
 
-    def _how(self, outcome: Outcome) -> dict[str, Any]:
+    def _how(self, outcome: Outcome) -> tuple[Outcome, dict[str, Any]]:
         assert self._config.sweep is not None
         if outcome.state is State.complete:
-            return {"value": outcome.metrics[self._config.sweep.objective.metric]}
-        return {"retries": retries_after(outcome.reason, self._config)}
+            metric = self._config.sweep.objective.metric
+            value = outcome.metrics[metric]
+            if math.isfinite(value):
+                return outcome, {"value": value}
+            outcome = failed("diverged", f"the objective {metric} is {value}.")
+        return outcome, {"retries": retries_after(outcome.reason, self._config)}
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        return patiently(
+            action, limit_s=self._config.study.storage_wait_s, give_up=lambda: self._stop.asked is not None
+        )
 
 
-def _publish(recorder: RunRecorder, folder: Path, outcome: Outcome) -> None:
+def check_room(runs: Path, config: Config) -> None:
+    """Refuse to start a trial where the disk has too little room.
+
+    Raises:
+        StudyError: It has less than study.free_gib.
+    """
+    free = free_bytes(runs) / 1024**3
+    if free < config.study.free_gib:
+        why = f"{free:.2f} GiB are free, and study.free_gib={config.study.free_gib:g} are asked for"
+        raise StudyError(disk_advice(runs, why))
+
+
+def disk_advice(runs: Path, why: str) -> str:
+    """Return what to do about a full disk."""
+    return (
+        f"the study pauses because the disk of {runs} is full: {why.rstrip('.')}. Nothing that was finished is lost. "
+        "Free some space (python -m tune clean NAME shows what can go), then give the same command again."
+    )
+
+
+def _copy_result(source: Path, folder: Path) -> None:
+    """Copy what a trial found; where it ran on another machine, its files are there."""
+    for name in RESULT:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, folder / name, dirs_exist_ok=True)
+        elif (source / name).is_file():
+            shutil.copy2(source / name, folder / name)
+
+
+def _publish(recorder: BufferedRecorder, folder: Path, outcome: Outcome) -> None:
     recorder.metrics(outcome.metrics)
-    recorder.artifact(folder / "scores.json")
-    recorder.artifact(folder / "adapter", folder="adapter")
-
-
-def _failure(error: BaseException) -> Outcome:
-    """Return how an error ended the trial; the traceback of a bug goes to the worker's log."""
-    if isinstance(error, TrialError):
-        return _failed(error.reason, str(error))
-    if isinstance(error, TuneError):
-        return _failed("setup", str(error))
-    traceback.print_exception(error)
-    return _failed("bug", f"{type(error).__name__}: {error}")
-
-
-def _failed(reason: str, message: str) -> Outcome:
-    return Outcome(state=State.failed, reason=reason, message=message)
+    for name in RESULT:
+        if (folder / name).exists():
+            recorder.artifact(folder / name, folder=name if (folder / name).is_dir() else None)

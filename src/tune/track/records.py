@@ -4,6 +4,9 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import Any
 
+ENDED = ("complete", "pruned", "infeasible", "failed")
+STATES = ("waiting", "running", *ENDED)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRecord:
@@ -11,10 +14,10 @@ class TrialRecord:
 
     number: int
     state: str
-    """waiting, running, complete, pruned or failed."""
+    """waiting, running, complete, pruned, infeasible or failed."""
 
     reason: str | None
-    """Why it failed, in one word."""
+    """Why it has no result, in one word."""
 
     message: str
     """Why it failed, in a sentence."""
@@ -76,20 +79,22 @@ class StudyRecord:
 
     def counts(self) -> dict[str, int]:
         """Return how many trials are in each state."""
-        states = ("waiting", "running", "complete", "pruned", "failed")
-        return {state: sum(trial.state == state for trial in self.trials) for state in states}
+        return {state: sum(trial.state == state for trial in self.trials) for state in STATES}
 
     @property
     def done(self) -> int:
         """Return how many trials have ended."""
-        counts = self.counts()
-        return counts["complete"] + counts["pruned"] + counts["failed"]
+        return sum(trial.state in ENDED for trial in self.trials)
 
     def ranked(self) -> list[TrialRecord]:
         """Return the complete trials, best first."""
         sign = -1 if self.direction == "maximize" else 1
         complete = [trial for trial in self.trials if trial.state == "complete"]
         return sorted(complete, key=lambda trial: (sign * trial.metrics[self.metric], trial.number))
+
+    def without_result(self) -> list[TrialRecord]:
+        """Return the trials that ended and have nothing to show: the holes of a grid."""
+        return [trial for trial in self.trials if trial.state in {"failed", "infeasible"}]
 
     def seconds_left(self) -> float | None:
         """Return a guess at how long the study still takes; None while no trial has ended or none runs.

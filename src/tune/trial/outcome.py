@@ -10,6 +10,8 @@ class State(StrEnum):
 
     complete = "complete"
     failed = "failed"
+    infeasible = "infeasible"
+    """It cannot run on this machine, so the sampler is to look elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +24,11 @@ class Outcome:
     """By the names of `tune.config.metrics`; empty when the trial failed."""
 
     reason: str | None = None
-    """One word for a failure: diverged, nothing_learned, interrupted, killed, bug."""
+    """One word for a trial without a result.
+
+    diverged, nothing_learned, oom, timeout, disk, data, setup or bug, where the trial ended itself; lost or killed,
+    where its process did; interrupted, where somebody asked it to stop.
+    """
 
     message: str = ""
     """What happened, in a sentence."""

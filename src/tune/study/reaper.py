@@ -1,0 +1,41 @@
+"""Attempts whose worker is gone are ended, and so are their runs, by whoever notices first."""
+
+from typing import Any
+
+from tune.config.schema import Config
+from tune.study.attempts import end, mend, reap, retries_after, running
+from tune.study.lock import study_lock
+from tune.study.record import close_run
+from tune.study.storage import StudyFolder
+from tune.track.store import RunStore
+from tune.trial.outcome import Outcome
+
+
+def reap_and_close(study: Any, config: Config, store: RunStore, folder: StudyFolder) -> list[int]:
+    """End the attempts whose worker is gone, wherever it ran, make the followers that nobody made, close the runs.
+
+    Returns:
+        The numbers of the attempts that were ended.
+    """
+    gone = reap(study, grace_s=config.workers.grace_s, retries=retries_after("lost", config))
+    with study_lock(study):
+        mend(study)
+    for number in gone:
+        _close(study, number, store, folder)
+    return gone
+
+
+def bury(study: Any, signature: str, outcome: Outcome, config: Config, *, store: RunStore, folder: StudyFolder) -> int:
+    """End what a worker of this machine ran, which is gone; return how many attempts that were."""
+    n_ended = 0
+    for trial in running(study):
+        if trial.user_attrs.get("worker") == signature:
+            retries = retries_after(outcome.reason, config)
+            if end(study, trial.number, outcome, retries=retries):
+                _close(study, trial.number, store, folder)
+                n_ended += 1
+    return n_ended
+
+
+def _close(study: Any, number: int, store: RunStore, folder: StudyFolder) -> None:
+    close_run(study.get_trials(deepcopy=False)[number], store, folder)

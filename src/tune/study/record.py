@@ -1,0 +1,74 @@
+"""The MLflow runs of a study's trials: one for a trial, whatever number of attempts it takes."""
+
+from typing import Any
+
+from tune.errors import StoreAway
+from tune.study.attempts import attempt, root, running
+from tune.study.claim import Claim
+from tune.study.storage import StudyFolder
+from tune.track.buffer import BufferedRecorder, buffered_run
+from tune.track.recorder import RunStatus
+from tune.track.replay import end_run, replay, unsent
+from tune.track.store import KEY_TAG, RunStore
+
+ENDS = {None: RunStatus.finished, "interrupted": RunStatus.killed, "failed": RunStatus.failed}
+"""How a run ends, by the reason of its trial; every other reason is `failed`."""
+
+
+def run_status(trial: Any) -> RunStatus:
+    """Return what the run of a trial, by its last attempt, must say."""
+    if trial.state.name == "RUNNING":
+        return RunStatus.running
+    if trial.state.name == "WAITING":
+        return RunStatus.killed  # it will be tried again
+    return RunStatus.finished if trial.state.name == "COMPLETE" else RunStatus.failed
+
+
+def record_of(claimed: Claim, study: Any, store: RunStore, folder: StudyFolder) -> BufferedRecorder:
+    """Return the recorder of a trial's run: the one that its earlier attempts wrote to, running again, or a new one."""
+    run_id = claimed.trial.user_attrs.get("run_id")
+    recorder = buffered_run(
+        store,
+        folder.trial(claimed.root),
+        name=f"{folder.name}-{claimed.root:03d}",
+        study_run_id=study.user_attrs.get("run_id"),
+        tags={
+            "tune.command": claimed.trial.user_attrs["command"],
+            "tune.trial": str(claimed.root),
+            KEY_TAG: run_key(study, claimed.root),
+        },
+        run_id=run_id,
+    )
+    if run_id or claimed.attempt > 1:
+        recorder.reopen()
+    if recorder.run_id and not run_id:
+        claimed.trial.set_user_attr("run_id", recorder.run_id)
+    return recorder
+
+
+def run_key(study: Any, trial: int) -> str:
+    """Return what no run but this trial's carries: the name alone may be another study's in another database."""
+    return f"{study.user_attrs['key']}/{trial}"
+
+
+def close_run(trial: Any, store: RunStore, folder: StudyFolder) -> bool:
+    """End the run of an attempt whose worker is gone; return False where the record is away and it is done later."""
+    number = root(trial)
+    reason, message = trial.user_attrs.get("reason"), trial.user_attrs.get("message", "")
+    tags = {"tune.reason": reason, "tune.message": message, "tune.attempt": str(attempt(trial))} if reason else {}
+    return end_run(
+        store, folder.trial(number), run_id=trial.user_attrs.get("run_id"), status=run_status(trial), tags=tags
+    )
+
+
+def send_what_waits(study: Any, store: RunStore, folder: StudyFolder) -> int:
+    """Send what journals of the study and of trials that nobody runs still hold; return how many lines stay."""
+    in_hand = {folder.trial(root(trial)) for trial in running(study)}
+    journals = {journal.parent for journal in folder.path.glob("**/run.jsonl")} - in_hand
+    n_waiting = 0
+    for place in sorted(place for place in journals if unsent(place)):
+        try:
+            replay(store, place)
+        except StoreAway:
+            n_waiting += unsent(place)
+    return n_waiting
