@@ -71,7 +71,7 @@ def check(config: Config) -> None:
     Raises:
         ConfigError: One paragraph that names each key, its value, what is allowed and a way out.
     """
-    wrong = [*_out_of_range(config), *_impossible(config)]
+    wrong = [*_out_of_range(config), *_impossible(config), *_not_permitted(config)]
     if wrong:
         raise ConfigError(" ".join(wrong))
 
@@ -112,3 +112,15 @@ def _impossible(config: Config) -> Iterator[str]:
             f"workers.grace_s={config.workers.grace_s:g} is not allowed: a living worker may miss a beat, so it must "
             f"be above twice workers.heartbeat_s={config.workers.heartbeat_s:g}."
         )
+
+
+def _not_permitted(config: Config) -> Iterator[str]:
+    model = config.model
+    if model.code_from is not None and not model.runs_own_code:
+        yield (
+            f"model.code_from={model.code_from} is not allowed: it names the one model whose own Python code may run "
+            f"on this machine with your rights, so it must equal model.path={model.path or 'null'}. Read that model's "
+            "*.py files, then write both alike; or leave model.code_from out."
+        )
+    if config.sweep and any(key.startswith("model.code_from") for key in config.sweep.space):
+        yield "sweep.space has model.code_from, which is a permission and nothing to search. Take it out."
