@@ -35,6 +35,9 @@ Groups: {groups}.
 A study writes to mlruns/ (track.folder=…); models and base scores are kept in the cache (TUNE_CACHE).
 """
 
+PRIVATE = 0o077
+"""Bits that no new file or folder has: all of the group's and everybody else's."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
@@ -49,7 +52,14 @@ class Words:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command; return the exit code."""
+    """Run a command; return the exit code.
+
+    What it makes is for this user alone, whatever the shell's umask. A folder that is there keeps its mode and
+    nothing is said about it: mlruns/ of a checkout is readable everywhere, what tune puts in it is not.
+    """
+    # Of the process, not file by file: sqlite, MLflow, Optuna and safetensors make files without asking for a mode,
+    # readers too (sqlite's -wal and -shm), and workers, the fetching of models and MLflow's server inherit it.
+    os.umask(PRIVATE)
     try:
         if any(word in {"--help", "-h"} for word in arguments):
             return _help()

@@ -29,13 +29,19 @@ def sweeps_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the folder for converted models and base scores: `TUNE_CACHE`, else the platform's cache."""
+    """Return the folder for converted models and base scores: `TUNE_CACHE`, else the platform's cache.
+
+    The command line makes it, and all in it, readable for this user alone; to share it, `chmod -R go+rX` it.
+    """
     named = os.environ.get("TUNE_CACHE")
     return Path(named).expanduser().resolve() if named else Path(platformdirs.user_cache_dir("loratune"))
 
 
 def runs_dir(named: str | None) -> Path:
-    """Return the folder for studies and MLflow's files: `track.folder` if set, else mlruns/ of the checkout or here."""
+    """Return the folder for studies and MLflow's files: `track.folder` if set, else mlruns/ of the checkout or here.
+
+    The command line makes it, and all in it, readable for this user alone; one that exists keeps its mode.
+    """
     if named:
         return Path(named).expanduser().resolve()
     return (checkout() or Path.cwd()) / "mlruns"

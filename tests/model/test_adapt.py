@@ -1,4 +1,5 @@
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,16 @@ def test_an_adapter_that_learned_nothing_is_not_saved(base: Base, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+class Bomb:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.trace,))
+
+
 class TestReloadRefuses:
     @pytest.fixture
     def folder(self, load: Load, learn: Learn, tmp_path: Path) -> Path:
@@ -211,4 +222,31 @@ class TestReloadRefuses:
         (folder / name).unlink()
 
         with pytest.raises(AssetError, match="no whole adapter in"):
+            reload(base, folder)
+
+    def test_a_pickle_in_the_place_of_the_weights(self, base: Base, folder: Path, tmp_path: Path) -> None:
+        trace = tmp_path / "ran"
+        (folder / "adapter_model.safetensors").unlink()
+        for name in ("adapter_model.bin", "adapter_model.safetensors"):
+            (folder / name).write_bytes(pickle.dumps(Bomb(trace)))
+            with pytest.raises(AssetError, match="no whole adapter in"):
+                reload(base, folder)
+        assert not trace.exists()
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"megatron_config": {"a": 1}, "megatron_core": "antigravity"}, "asks for megatron_config, megatron_core"),
+            ({"corda_config": {"cache_file": "evil.pt"}}, "asks for corda_config"),
+            ({"peft_type": "XLORA"}, "is no LoRA"),
+            ({"target_modules": ".*"}, "no list of names of layers"),
+        ],
+    )
+    def test_settings_that_make_peft_import_or_unpickle(
+        self, base: Base, folder: Path, changes: dict[str, object], said: str
+    ) -> None:
+        config = json.loads((folder / "adapter_config.json").read_text())
+        (folder / "adapter_config.json").write_text(json.dumps({**config, **changes}))
+
+        with pytest.raises(AssetError, match=said):
             reload(base, folder)

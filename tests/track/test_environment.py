@@ -72,6 +72,14 @@ def test_outside_a_checkout_and_without_git_there_is_no_commit(tmp_path: Path, m
         ("postgresql+psycopg://me:a/b@db/x", "postgresql+psycopg://me:***@db/x"),
         ("mysql://me:p@ss@db/x", "mysql://me:***@db/x"),
         ("redis://:secret@cache", "redis://:***@cache"),
+        ("postgresql+psycopg://me:p%40s%2Fs%3Aw@db:5432/x", "postgresql+psycopg://me:***@db:5432/x"),
+        ("postgresql+psycopg://me:p@s/s:w@db:5432/x", "postgresql+psycopg://me:***@db:5432/x"),
+        ("host=db user=me password=hunter2 dbname=x", "host=db user=me password=*** dbname=x"),
+        ("password = 'hun ter\\'s' dbname=x", "password = *** dbname=x"),
+        ("PGPASSWORD=hunter2 python -m tune", "PGPASSWORD=*** python -m tune"),
+        ('{"password": "hun\\"ter2", "b": null}', '{"password": "***", "b": null}'),
+        ('{"dsn": "host=db password=\\"hun ter2\\" user=me"}', '{"dsn": "host=db password=*** user=me"}'),
+        ("Authorization: Bearer abcdef0123456789", "Authorization: Bearer ***"),
         ("postgresql://db/x?user=me&password=hunter2&connect=1", "postgresql://db/x?user=me&password=***&connect=1"),
         ('{"a":"https://u:p@h","b":1}', '{"a":"https://u:***@h","b":1}'),
         (f"hf_{FAKE} and sk-{FAKE}, sk-proj-{FAKE}.", "*** and ***, ***."),
@@ -89,6 +97,9 @@ def test_passwords_and_tokens_are_starred(told: str, written: str) -> None:
         "http://127.0.0.1:5000/mail@example.org",
         '{"url":"http://h:80","mail":"a@b"}',
         "ssh://git@example.org/repo",
+        'FATAL:  password authentication failed for user "tune"',
+        '{"password": null, "eos_token": "<|im_end|>"}',
+        "max_new_tokens=8 eos_token=<|im_end|>",
         "hf_hub_download of task-specific-evaluation-harness",
         "sk-learn-style-names-without-a-number",
         "meta-llama/Llama-3.1-8B-Instruct",
@@ -109,10 +120,34 @@ def test_values_of_secret_variables_are_starred_wherever_they_stand(monkeypatch)
     assert redact(told) == "***, ***, ***, ***"
 
 
+def test_a_secret_is_starred_as_addresses_and_json_write_it(monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", 'ml@flow/pa"ss')
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+
+    for told in (
+        'ml@flow/pa"ss',
+        'ml@flow/pa\\"ss',
+        "ml%40flow/pa%22ss",
+        "ml%40flow%2Fpa%22ss",
+        "0123456789abcdef0123456789abcdef01234567",
+        "wJalrXUtnFEMI%2FK7MDENG%2FbPxRfiCYEXAMPLEKEY",
+    ):
+        assert redact(f"<{told}>") == "<***>"
+
+
+def test_the_password_of_an_address_in_the_environment_is_starred_alone_too(monkeypatch) -> None:
+    monkeypatch.setenv("SOME_DATABASE", "postgresql+psycopg://me:top%40secret-word@db/x")
+    monkeypatch.setenv("SOME_PAGE", "http://127.0.0.1:5000/people@example.org")
+
+    assert redact("top@secret-word top%40secret-word people") == "*** *** people"
+
+
 def test_a_long_text_without_spaces_is_read_in_no_time() -> None:
     started = time.perf_counter()
 
-    assert redact("x" * 1_000_000 + "://") == "x" * 1_000_000 + "://"
+    for long in ("x" * 1_000_000 + "://", "x-" * 500_000, "password " * 100_000):
+        assert redact(long) == long
     assert time.perf_counter() - started < 5  # seconds; backtracking over it all would take hours
 
 

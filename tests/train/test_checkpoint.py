@@ -1,6 +1,7 @@
 """A training that was stopped goes on as if it never had been: the same losses, the same bytes."""
 
 import hashlib
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors import SafetensorError
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tune.config.recipe import TrainConfig
 from tune.errors import Interrupted
+from tune.files import write_manifest
 from tune.train.checkpoint import Checkpoints
 from tune.train.fit import Fitted, fit
 from tune.train.watch import Follow
@@ -144,3 +147,47 @@ def test_no_pickle_is_in_a_checkpoint(tmp_path: Path, train) -> None:
 
     names = {path.suffix for path in (tmp_path / "step-00000002").iterdir()}
     assert names == {".safetensors", ".json"}
+
+
+class Bomb:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.trace,))
+
+
+def stopped(folder: Path, train) -> Path:
+    """Return the newest checkpoint of a training that was stopped."""
+    checkpoints = Checkpoints(folder / "checkpoints", recipe="r")
+    with pytest.raises(Interrupted):
+        train(checkpoints, stop_at=5)
+    newest = checkpoints.newest()
+    assert newest is not None
+    return newest
+
+
+def test_pickles_in_a_checkpoint_are_left_alone(tmp_path: Path, train) -> None:
+    newest, trace = stopped(tmp_path, train), tmp_path / "ran"
+    # What transformers itself would go on from.
+    names = ["optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "rng_state_0.pth", "training_args.bin"]
+    for name in [*names, "pytorch_model.bin", "adapter_model.bin", "optimizer.bin"]:
+        (newest / name).write_bytes(pickle.dumps(Bomb(trace)))
+
+    resumed, digest = train(Checkpoints(tmp_path / "checkpoints", recipe="r"))
+
+    assert (resumed.steps, digest) == (9, train()[1])
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("name", ["adapter.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"])
+def test_a_pickle_under_the_name_of_a_checkpoints_file_is_not_unpickled(tmp_path: Path, train, name: str) -> None:
+    newest, trace = stopped(tmp_path, train), tmp_path / "ran"
+    (newest / name).write_bytes(pickle.dumps(Bomb(trace)))
+    write_manifest(newest, "r")  # whoever planted it knows how
+
+    with pytest.raises((SafetensorError, ValueError)):
+        train(Checkpoints(tmp_path / "checkpoints", recipe="r"))
+    assert not trace.exists()

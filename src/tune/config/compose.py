@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tune import paths
+from tune.config.foreign import check_content, check_permission, check_words
 from tune.config.schema import Config
 from tune.errors import ConfigError, nearest
 
@@ -23,13 +24,16 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None) -> Conf
     Raises:
         ConfigError: A key, an option or a value is not allowed.
     """
+    check_words(overrides)
     import hydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from tune.config import user_files
+
     _register()
-    search = [f"hydra.searchpath=[{_quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
+    search = [f"hydra.searchpath=[{_quoted(user_files.address(config_dir))}]"] if config_dir else []
     try:
         with hydra.initialize_config_dir(str(paths.conf_dir()), version_base="1.3", job_name="tune"):
             composed = hydra.compose("config", overrides=[*search, *overrides])
@@ -37,6 +41,7 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None) -> Conf
     except (HydraException, OmegaConfBaseException, AssertionError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(_explain(error, overrides)) from error
     assert isinstance(config, Config)
+    check_permission(config.model.code_from, overrides)
     return config
 
 
@@ -88,6 +93,7 @@ def _register() -> None:
         except (YAMLError, OmegaConfBaseException, OSError) as error:
             msg = f"the sweep file {file} is no YAML: {' '.join(str(error).split())}."
             raise ConfigError(msg) from error
+        check_content(OmegaConf.to_container(node, resolve=False), str(file))
         store.store(group="sweep", name=file.stem, node=node, package="_global_")
 
 

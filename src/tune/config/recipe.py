@@ -38,11 +38,22 @@ class ModelConfig:
     revision: str | None = None
     """Commit or tag of a hub model; without it the newest, whose weights are digested either way."""
 
+    code_from: str | None = None
+    """The model, written as in `path`, whose own Python code may run here with your rights; on the command line alone.
+
+    Its code is fetched at `revision` too; without one, at whatever its owner published last.
+    """
+
     device: Device = Device.auto
     """Where the model runs."""
 
     dtype: Dtype = Dtype.auto
     """Number format of the base weights."""
+
+    @property
+    def runs_own_code(self) -> bool:
+        """Return whether the user allowed Python code that comes with this very model."""
+        return self.path is not None and self.code_from == self.path
 
     @property
     def label(self) -> str:

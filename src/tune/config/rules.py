@@ -76,7 +76,7 @@ def check(config: Config) -> None:
     Raises:
         ConfigError: One paragraph that names each key, its value, what is allowed and a way out.
     """
-    wrong = [*_out_of_range(config), *_impossible(config)]
+    wrong = [*_out_of_range(config), *_impossible(config), *_not_permitted(config)]
     if wrong:
         raise ConfigError(" ".join(wrong))
 
@@ -142,3 +142,15 @@ def _no_server(uri: str | None) -> Iterator[str]:
             "address in the environment variable TUNE_TRACKING_URI, or user and password in MLFLOW_TRACKING_USERNAME "
             "and MLFLOW_TRACKING_PASSWORD."
         )
+
+
+def _not_permitted(config: Config) -> Iterator[str]:
+    model = config.model
+    if model.code_from is not None and not model.runs_own_code:
+        yield (
+            f"model.code_from={model.code_from} is not allowed: it names the one model whose own Python code may run "
+            f"on this machine with your rights, so it must equal model.path={model.path or 'null'}. Read that model's "
+            "*.py files, then write both alike; or leave model.code_from out."
+        )
+    if config.sweep and any(key.startswith("model.code_from") for key in config.sweep.space):
+        yield "sweep.space has model.code_from, which is a permission and nothing to search. Take it out."

@@ -15,12 +15,12 @@ from typing import Any
 from tune.config.recipe import LoraConfig
 from tune.errors import AssetError, Diverged, NothingLearned
 from tune.files import write_json
+from tune.model.adapter_config import CONFIG, read_config
 from tune.model.load import Base
 from tune.model.quantize import import_quietly
 from tune.model.targets import choose_layers
 
 WEIGHTS = "adapter_model.safetensors"
-CONFIG = "adapter_config.json"
 ORIGIN = "base.json"
 """Digest of the base it was trained on. Not in the weights' header, where two keys stand in random order."""
 
@@ -104,13 +104,9 @@ def reload(base: Base, folder: Path) -> Adapted:
         AssetError: A file is missing or broken, or the adapter belongs to another base.
     """
     import_quietly()
-    from peft import LoraConfig as PeftLoraConfig
     from peft import set_peft_model_state_dict
 
-    weights = _read_weights(base, folder)
-    config = PeftLoraConfig.from_pretrained(str(folder))
-    config.inference_mode = False
-    config.base_model_name_or_path = None  # where it was trained; the base is given
+    weights, config = _read(base, folder)
     adapted = _wrap(base, config, targets=tuple(sorted(config.target_modules)), note=None)
     complaint = _difference(_weights(adapted), weights)
     if complaint:
@@ -195,16 +191,17 @@ def _put(beside: Path, folder: Path) -> None:
         beside.rename(folder)
 
 
-def _read_weights(base: Base, folder: Path) -> dict[str, Any]:
+def _read(base: Base, folder: Path) -> tuple[dict[str, Any], Any]:
+    """Return the adapter's weights and PEFT's configuration."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = read_config(folder)
         origin = folder / ORIGIN  # an adapter from elsewhere has none
         trained_on = json.loads(origin.read_text(encoding="utf-8"))["digest"] if origin.is_file() else None
         with safe_open(folder / WEIGHTS, framework="pt") as stream:
             weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         msg = f"no whole adapter in {folder} ({error}). It needs {CONFIG} and {WEIGHTS}; train it again or copy both."
         raise AssetError(msg) from error
     if trained_on not in {None, base.digest}:
@@ -213,7 +210,7 @@ def _read_weights(base: Base, folder: Path) -> dict[str, Any]:
             f"{base.digest[:12]}). Load the model it was trained on."
         )
         raise AssetError(msg)
-    return weights
+    return weights, config
 
 
 def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str | None:

@@ -19,8 +19,6 @@ from tune.model.source import EMBEDDED
 
 Announce = Callable[[str], None]
 
-_READABLE = 0o644  # safetensors come out private; a cache may be shared
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
@@ -85,8 +83,6 @@ def _build(folder: Path, recipe: Recipe, announce: Announce) -> None:
     beside.mkdir()
     try:
         recipe.build(beside, announce)
-        for path in beside.iterdir():
-            path.chmod(_READABLE)
         files.write_manifest(beside, recipe.name)
         if folder.exists():
             shutil.rmtree(folder)

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import cast
 
 from tune import paths
-from tune.files import FileEntry, file_entry, read_json, read_manifest, write_json
+from tune.files import FileEntry, file_entry, file_sha256, read_json, read_manifest, write_json
 
 # Written by transformers beside the facts of a model; they do not change what it computes.
 _NOT_THE_MODEL = ("transformers_version", "_name_or_path")
 
 
-def weights_digest(folder: Path) -> str:
+def weights_digest(folder: Path, *, with_code: bool = False) -> str:
     """Return a SHA-256 over a model's safetensors files and its config.json.
 
     Two folders with the same digest compute the same numbers, wherever they stand
@@ -25,6 +25,7 @@ def weights_digest(folder: Path) -> str:
 
     Args:
         folder: Holds config.json and one or more *.safetensors.
+        with_code: The model's own *.py files run, so they count too.
     """
     manifest = read_manifest(folder)
     known = manifest["files"] if manifest else _remembered(folder)
@@ -32,6 +33,8 @@ def weights_digest(folder: Path) -> str:
     if manifest is None:
         _remember(folder, entries)
     lines = [f"{name} {entry['sha256']}" for name, entry in entries.items()]
+    if with_code:
+        lines += [f"{path.name} {file_sha256(path)}" for path in sorted(folder.glob("*.py"))]
     return hashlib.sha256("\n".join([*lines, _plain_config(folder)]).encode()).hexdigest()
 
 

@@ -43,7 +43,7 @@ def load_base(model: ModelConfig, quantization: QuantizationConfig, *, folder: P
     """Return the base model, frozen.
 
     Args:
-        model: Device, number format and, for a hub model, the revision.
+        model: Device, number format, the revision of a hub model, and whether the model's own code may run.
         quantization: Storage of the linear layers.
         folder: Local folder of the model, or a hub id.
 
@@ -53,10 +53,10 @@ def load_base(model: ModelConfig, quantization: QuantizationConfig, *, folder: P
     """
     device = pick_device(model.device)
     dtype = pick_dtype(model.dtype, device)
-    local = local_folder(folder, model.revision)
+    local = local_folder(folder, model)
     with _one_paragraph(local):
-        tokenizer = _load_tokenizer(local)
-        network = _load_network(local, quantization, device=device, dtype=dtype)
+        tokenizer = _load_tokenizer(local, own_code=model.runs_own_code)
+        network = _load_network(local, model, quantization, device=device, dtype=dtype)
     network.config.use_cache = True
     network.generation_config.pad_token_id = tokenizer.pad_token_id
     return Base(
@@ -64,7 +64,7 @@ def load_base(model: ModelConfig, quantization: QuantizationConfig, *, folder: P
         tokenizer=tokenizer,
         device=device,
         dtype=dtype,
-        digest=weights_digest(local),
+        digest=weights_digest(local, with_code=model.runs_own_code),
     )
 
 
@@ -113,7 +113,7 @@ def _one_paragraph(folder: Path) -> Iterator[None]:
 
 
 def _load_network(
-    folder: Path, quantization: QuantizationConfig, *, device: "torch.device", dtype: "torch.dtype"
+    folder: Path, model: ModelConfig, quantization: QuantizationConfig, *, device: "torch.device", dtype: "torch.dtype"
 ) -> Any:
     from transformers import AutoModelForCausalLM
 
@@ -128,7 +128,7 @@ def _load_network(
             dtype=dtype,
             device_map={"": str(device)},
             use_safetensors=True,
-            trust_remote_code=False,
+            trust_remote_code=model.runs_own_code,
             local_files_only=True,
             output_loading_info=True,
             **extra,
@@ -147,10 +147,10 @@ def _refuse_missing(folder: Path, missing: "set[str] | list[str]") -> None:
         raise AssetError(msg)
 
 
-def _load_tokenizer(folder: Path) -> Any:
+def _load_tokenizer(folder: Path, *, own_code: bool) -> Any:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=own_code)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = _pad_token(tokenizer)
     return tokenizer

@@ -1,11 +1,11 @@
 """Where the base comes from, checked before torch is imported: an embedded name, a local folder or a hub id."""
 
-import json
 import re
 from pathlib import Path
 
 from tune.config.recipe import ModelConfig
 from tune.errors import ConfigError, nearest
+from tune.model import trust
 
 EMBEDDED = ("smollm2_135m", "tiny")
 """Models that need no hub."""
@@ -45,16 +45,18 @@ def check_source(model: ModelConfig) -> None:
         raise ConfigError(msg)
 
 
-def check_folder(folder: Path, path: str) -> None:
-    """Refuse a folder without a plain safetensors model.
+def check_folder(folder: Path, model: ModelConfig) -> None:
+    """Refuse a folder without a plain safetensors model, or with something that is no data.
 
     Args:
         folder: Where the files are.
-        path: What the user wrote as model.path, for the message.
+        model: What the user wrote, for the message; and whether the model's own code may run.
 
     Raises:
-        ConfigError: config.json or the safetensors are missing, or the weights are quantized already.
+        ConfigError: config.json or the safetensors are missing, the weights are quantized already, or loading
+            would run code or read a pickle.
     """
+    path = model.path or str(folder)
     if not (folder / "config.json").is_file():
         msg = f"model.path={path} has no config.json, so it is not a transformers model. Found: {_names(folder)}."
         raise ConfigError(msg)
@@ -67,6 +69,8 @@ def check_folder(folder: Path, path: str) -> None:
             "carry the wrong label. Take the original weights; quantization=nf4 quantizes them while loading."
         )
         raise ConfigError(msg)
+    is_local = model.path is None or _is_local(model.path)
+    trust.check_folder(folder, path=path, own_code=model.runs_own_code, is_local=is_local)
 
 
 def _check_embedded(name: str | None) -> None:
@@ -93,7 +97,7 @@ def _check_local(model: ModelConfig, path: str) -> None:
             "Leave model.revision out."
         )
         raise ConfigError(msg)
-    check_folder(folder, path)
+    check_folder(folder, model)
 
 
 def _is_local(path: str) -> bool:
@@ -115,12 +119,7 @@ def _missing_weights(folder: Path) -> str:
 
 
 def _is_quantized(folder: Path) -> bool:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        msg = f"{folder / 'config.json'} is not JSON: {error}. Copy the model again."
-        raise ConfigError(msg) from error
-    return "quantization_config" in config
+    return "quantization_config" in trust.read_object(folder / "config.json")
 
 
 def _names(folder: Path) -> str:

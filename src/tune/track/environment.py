@@ -2,10 +2,11 @@
 
 `environment` lists what decides a number: interpreter, platform, libraries, commit.
 `redact` takes secrets out of every text on its way into a record. It looks for
-passwords in addresses, for the shapes of well-known tokens, and for the values of
-this process's own secret variables; a secret of no known shape is not found.
+passwords in addresses and assignments, for the shapes of well-known tokens, and for the
+values of this process's own secret variables; a secret of no known shape is not found.
 """
 
+import json
 import os
 import platform
 import re
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from tune import paths
 
@@ -35,11 +37,22 @@ HIDDEN = "***"
 _USER_INFO = re.compile(
     # Lengths are bounded so that a long text without spaces costs no more than its length.
     r"""\b([a-z][a-z0-9+.-]{0,30}://[^\s/:@"]{0,200}):          # scheme://user
-        (?:[^\s/"]{0,2000}|(?!\d+/)[^\s@"]{0,2000})@           # secret@; slashes allowed, but host:80/x@y is no secret
-    """,
+        (?:(?!\d+/)[^\s"]{0,2000}|[^\s/"]{0,2000})@            # secret@; slashes allowed, but host:80/x@y is no secret
+    """,  # up to the last @: a password may hold one, and rather a host is lost than half a password kept
     re.IGNORECASE | re.VERBOSE,
 )
 _QUERY = re.compile(r"""([?&][\w-]*(?:token|secret|password|passwd|api_?key)=)[^&\s"']+""", re.IGNORECASE)
+_NAME = r"(?:password|passwd|secret|secret_access_key|api_?key)"
+_ASSIGNED = re.compile(
+    # password=word, password='it\\'s' as PostgreSQL's keywords have it, and the same in JSON, where quotes are escaped.
+    rf"""({_NAME}\s?=\s?)
+        (?:'(?:[^'\\]|\\.){{0,2000}}' | \\?"[^"]{{0,2000}}" | [^\s&"',;\\]+)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_IN_JSON = re.compile(rf"""({_NAME}"\s?:\s?")(?:[^"\\]|\\.){{0,2000}}(?=")""", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:(?!\d+/)(\S+)@\S*", re.IGNORECASE)
+_HEADER = re.compile(r"""(\bauthorization["']?\s?[:=]\s?["']?(?:bearer|basic)\s)[^\s"']+""", re.IGNORECASE)
 _TOKEN = re.compile(
     r"""\b(?: hf_[A-Za-z0-9]{16,}                   # Hugging Face
           | sk-(?=[\w-]*\d)[\w-]{16,}               # OpenAI, Anthropic; always with a digit, unlike words
@@ -73,14 +86,31 @@ def redact(text: str) -> str:
     for secret in _secret_values():
         text = text.replace(secret, HIDDEN)
     text = _USER_INFO.sub(rf"\1:{HIDDEN}@", text)
-    text = _QUERY.sub(rf"\1{HIDDEN}", text)
+    for shape in (_QUERY, _ASSIGNED, _IN_JSON, _HEADER):
+        text = shape.sub(rf"\1{HIDDEN}", text)
     return _TOKEN.sub(HIDDEN, text)
 
 
 def _secret_values() -> list[str]:
-    """Return the values of secret variables, longest first so that none is left half covered."""
+    """Return the values of secret variables, as they are and as addresses and JSON write them.
+
+    Passwords of addresses in other variables are among them. Longest first, so that none is left half covered.
+    """
     found = {value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)}
-    return sorted((value for value in found if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
+    addresses = filter(None, map(_ADDRESS.fullmatch, os.environ.values()))
+    found |= {unquote(address.group(1)) for address in addresses}
+    written = {form(value) for value in found for form in (str, quote, _quote_all, _json)}
+    return sorted((value for value in written if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+
+def _quote_all(text: str) -> str:
+    """Return a text as an address writes it when slashes are escaped too."""
+    return quote(text, safe="")
+
+
+def _json(text: str) -> str:
+    """Return a text as it stands between the quotes of JSON."""
+    return json.dumps(text)[1:-1]
 
 
 def _versions() -> dict[str, str]:

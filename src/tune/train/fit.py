@@ -132,6 +132,9 @@ def _trainer_class() -> Any:
             if checkpoint:
                 restore_random(Path(checkpoint))
 
+        def _load_scaler(self, checkpoint: str | None) -> None:
+            """Do nothing: no gradient is scaled here, and a scaler.pt would be unpickled."""
+
     return AnswerTrainer
 
 

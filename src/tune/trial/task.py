@@ -49,7 +49,7 @@ def model_folder(config: Config, *, announce: Callable[[str], None]) -> Path:
         AssetError: It cannot be had.
     """
     if config.model.path is not None:
-        return local_folder(resolve_source(config.model), config.model.revision)
+        return local_folder(resolve_source(config.model), config.model)
     assert config.model.embedded is not None
     return embedded_folder(config.model.embedded, texts=embedded_texts(), announce=announce)
 
