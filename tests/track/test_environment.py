@@ -71,6 +71,7 @@ def test_outside_a_checkout_and_without_git_there_is_no_commit(tmp_path: Path, m
         ("postgresql://me:hunter2@db:5432/x", "postgresql://me:***@db:5432/x"),
         ("postgresql+psycopg://me:a/b@db/x", "postgresql+psycopg://me:***@db/x"),
         ("mysql://me:p@ss@db/x", "mysql://me:***@db/x"),
+        ("https://dapi123@host:5000/x", "https://***@host:5000/x"),
         ("redis://:secret@cache", "redis://:***@cache"),
         ("postgresql://db/x?user=me&password=hunter2&connect=1", "postgresql://db/x?user=me&password=***&connect=1"),
         ('{"a":"https://u:p@h","b":1}', '{"a":"https://u:***@h","b":1}'),

@@ -39,6 +39,7 @@ _USER_INFO = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_USER_ALONE = re.compile(r"""\b(https?://)[^\s/@:"]{1,2000}@""", re.IGNORECASE)  # where it is often a token
 _QUERY = re.compile(r"""([?&][\w-]*(?:token|secret|password|passwd|api_?key)=)[^&\s"']+""", re.IGNORECASE)
 _TOKEN = re.compile(
     r"""\b(?: hf_[A-Za-z0-9]{16,}                   # Hugging Face
@@ -73,6 +74,7 @@ def redact(text: str) -> str:
     for secret in _secret_values():
         text = text.replace(secret, HIDDEN)
     text = _USER_INFO.sub(rf"\1:{HIDDEN}@", text)
+    text = _USER_ALONE.sub(rf"\1{HIDDEN}@", text)
     text = _QUERY.sub(rf"\1{HIDDEN}", text)
     return _TOKEN.sub(HIDDEN, text)
 
