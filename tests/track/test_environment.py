@@ -71,6 +71,7 @@ def test_outside_a_checkout_and_without_git_there_is_no_commit(tmp_path: Path, m
         ("postgresql://me:hunter2@db:5432/x", "postgresql://me:***@db:5432/x"),
         ("postgresql+psycopg://me:a/b@db/x", "postgresql+psycopg://me:***@db/x"),
         ("mysql://me:p@ss@db/x", "mysql://me:***@db/x"),
+        ("https://dapi123@host:5000/x", "https://***@host:5000/x"),
         ("redis://:secret@cache", "redis://:***@cache"),
         ("postgresql+psycopg://me:p%40s%2Fs%3Aw@db:5432/x", "postgresql+psycopg://me:***@db:5432/x"),
         ("postgresql+psycopg://me:p@s/s:w@db:5432/x", "postgresql+psycopg://me:***@db:5432/x"),

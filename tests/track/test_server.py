@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tune.config.schema import TrackConfig
-from tune.errors import StoreAway, TrackingError
+from tune.errors import ConfigError, StoreAway, TrackingError
 from tune.track.buffer import buffered_run
 from tune.track.mlflow_server import ServerStore
 from tune.track.mlflow_store import MlflowStore
@@ -239,6 +239,9 @@ def test_the_address_comes_from_the_key_then_the_environment_else_it_is_a_folder
 
     assert isinstance(here, MlflowStore)
     assert (of_all.where, named.where) == ("http://of-all:5000", "http://named:5000")
+    monkeypatch.setenv("TUNE_TRACKING_URI", "sqlite:///elsewhere.db")
+    with pytest.raises(ConfigError, match=r"TUNE_TRACKING_URI=sqlite:///elsewhere\.db is not allowed"):
+        open_store(TrackConfig(), tmp_path)
 
 
 def test_the_users_own_patience_is_left_alone(tmp_path: Path, monkeypatch) -> None:

@@ -117,11 +117,11 @@ def _impossible(config: Config) -> Iterator[str]:
             f"workers.grace_s={config.workers.grace_s:g} is not allowed: a living worker may miss a beat, so it must "
             f"be above twice workers.heartbeat_s={config.workers.heartbeat_s:g}."
         )
-    yield from _no_server(config.track.uri)
+    yield from no_server(config.track.uri)
 
 
-def _no_server(uri: str | None) -> Iterator[str]:
-    """Say why the address is none of an MLflow server. Nothing before an @ is repeated: a password may stand there."""
+def no_server(uri: str | None) -> Iterator[str]:
+    """Yield why the address is no MLflow server's. What stands before an @ may be a password and is not repeated."""
     key, address = ("track.uri" if uri else "TUNE_TRACKING_URI"), paths.tracking_uri(uri)
     if address is None:
         return

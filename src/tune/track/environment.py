@@ -41,6 +41,7 @@ _USER_INFO = re.compile(
     """,  # up to the last @: a password may hold one, and rather a host is lost than half a password kept
     re.IGNORECASE | re.VERBOSE,
 )
+_USER_ALONE = re.compile(r"""\b(https?://)[^\s/@:"]{1,2000}@""", re.IGNORECASE)  # where it is often a token
 _QUERY = re.compile(r"""([?&][\w-]*(?:token|secret|password|passwd|api_?key)=)[^&\s"']+""", re.IGNORECASE)
 _NAME = r"(?:password|passwd|secret|secret_access_key|api_?key)"
 _ASSIGNED = re.compile(
@@ -86,6 +87,7 @@ def redact(text: str) -> str:
     for secret in _secret_values():
         text = text.replace(secret, HIDDEN)
     text = _USER_INFO.sub(rf"\1:{HIDDEN}@", text)
+    text = _USER_ALONE.sub(rf"\1{HIDDEN}@", text)
     for shape in (_QUERY, _ASSIGNED, _IN_JSON, _HEADER):
         text = shape.sub(rf"\1{HIDDEN}", text)
     return _TOKEN.sub(HIDDEN, text)
