@@ -141,6 +141,6 @@ def test_an_end_that_the_database_cut_off_is_not_told_twice(tmp_path: Path) -> N
     study, config = new_study(tmp_path)
     claimed = take(study, config)
 
-    assert end(study, claimed.number, DONE, value=0.5, token="mine")
-    assert end(study, claimed.number, DONE, value=0.5, token="mine"), "the same call again: it was done"
-    assert not end(study, claimed.number, DONE, value=0.5, token="another's")
+    assert end(study, claimed.number, DONE, value=0.5, about={"ending": "mine"})
+    assert end(study, claimed.number, DONE, value=0.5, about={"ending": "mine"}), "the same call again: it was done"
+    assert not end(study, claimed.number, DONE, value=0.5, about={"ending": "another's"})

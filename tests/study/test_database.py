@@ -95,7 +95,7 @@ def test_a_result_is_told_once_although_the_database_restarts(tmp_path: Path, po
     told: list[bool] = []
 
     def tell() -> None:
-        told.append(patiently(lambda: end(study, claimed.number, DONE, value=0.5, token="t"), limit_s=60))
+        told.append(patiently(lambda: end(study, claimed.number, DONE, value=0.5, about={"ending": "t"}), limit_s=60))
 
     postgres.stop()
     telling = threading.Thread(target=tell)

@@ -11,7 +11,8 @@ a failed attempt that wants a follower and has none; `mend` makes it. Every clai
 """
 
 import sys
-import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tune.config.schema import Config
@@ -23,6 +24,8 @@ from tune.trial.outcome import Outcome, State
 
 HANDED_ON = ("root", "attempt", "run_id")
 """What an attempt passes to the one that follows it."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _TOO_MUCH = "memory"
 """Constraint that an infeasible trial breaks; samplers that know constraints look elsewhere then."""
@@ -67,7 +70,7 @@ def end(
     *,
     value: float | None = None,
     retries: int = 0,
-    token: str | None = None,
+    about: Mapping[str, str] = NOTHING,
 ) -> bool:
     """Record how an attempt ended; return False where it had ended already, and then nothing is changed.
 
@@ -77,10 +80,11 @@ def end(
         outcome: What is recorded.
         value: The objective; for a complete trial.
         retries: How many attempts may follow the first one after a failure like this.
-        token: The same in a call that repeats one that the database cut off: what that one did counts as done.
+        about: More that is kept with it. `ending` is the same in a call that repeats one that the database cut off:
+            what that one did counts as done.
     """
     with study_lock(study):
-        return _end(study, number, outcome, value=value, retries=retries, token=token)
+        return _end(study, number, outcome, value=value, retries=retries, about=about)
 
 
 def reap(study: Any, *, grace_s: float, retries: int) -> list[int]:
@@ -121,14 +125,13 @@ def _end(
     *,
     value: float | None = None,
     retries: int = 0,
-    token: str | None = None,
+    about: Mapping[str, str] = NOTHING,
 ) -> bool:
     import optuna
 
     trial = study.get_trials(deepcopy=False)[number]
-    token = token or uuid.uuid4().hex
     if trial.state is not optuna.trial.TrialState.RUNNING:
-        return bool(trial.user_attrs.get("ending") == token and trial.state.is_finished())
+        return "ending" in about and trial.user_attrs.get("ending") == about["ending"] and trial.state.is_finished()
     again = outcome.state is not State.complete and _failures(study, trial, outcome.reason) < retries
     attrs: dict[str, Any] = {
         "reason": outcome.reason,
@@ -137,7 +140,7 @@ def _end(
         "metrics": outcome.metrics,
         "ended": outcome.state.value,
         "again": again,
-        "ending": token,
+        **about,
     }
     for name, content in attrs.items():
         study._storage.set_trial_user_attr(trial._trial_id, name, content)  # noqa: SLF001 - no public way by number

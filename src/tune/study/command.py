@@ -11,8 +11,10 @@ from tune import paths
 from tune.config.compose import difference
 from tune.config.metrics import metric_names
 from tune.config.schema import Config
+from tune.disk import refuse_network_disk
 from tune.errors import AssetError, ConfigError, Interrupted, StudyError, nearest
 from tune.study.claim import STOPPING
+from tune.study.database import sqlite_file, storage_url
 from tune.study.lock import study_lock
 from tune.study.machine import n_threads, n_workers, thread_variables
 from tune.study.progress import Screen
@@ -67,6 +69,7 @@ def run_study(config: Config) -> StudyRecord:
     dimensions = check_study(config)
     runs = paths.runs_dir(config.track.folder)
     check_writable(runs)
+    _refuse_network_disks(config, runs)
     study, is_new = open_study(config, runs)
     screen = Screen()
     folder = StudyFolder(runs=runs, name=study_name(config))
@@ -96,6 +99,18 @@ def run_study(config: Config) -> StudyRecord:
         if n_waiting := send_what_waits(study, store, folder):
             screen.warn(_WAITING.format(n=n_waiting, folder=folder.path, name=folder.name))
     return now
+
+
+def _refuse_network_disks(config: Config, runs: Path) -> None:
+    """Refuse to keep sqlite's files on another machine's disk.
+
+    Raises:
+        StudyError: The study's database or MLflow's would be there.
+    """
+    if file := sqlite_file(storage_url(config, runs)):
+        refuse_network_disk(file.parent)
+    if paths.tracking_uri(config.track.uri) is None:
+        refuse_network_disk(runs)
 
 
 def parent_status(now: StudyRecord) -> RunStatus:

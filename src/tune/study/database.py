@@ -146,11 +146,10 @@ def advisory_lock(on: Any, name: str) -> Iterator[None]:
 @contextmanager
 def _making_tables(url: str) -> Iterator[None]:
     """Let one process at a time make the tables: of several that meet an empty database, all but one would die."""
-    from sqlalchemy import create_engine, make_url
+    from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
-    if is_sqlite(url):
-        file = Path(make_url(url).database or "").resolve()
+    if file := sqlite_file(url):
         with FileLock(file.with_name(f".{file.name}.tables.lock")):
             _write_ahead(file)
             yield
@@ -171,16 +170,23 @@ def _write_ahead(file: Path) -> None:
 
 
 def _engine_settings(url: str) -> dict[str, Any]:
-    if is_sqlite(url):
+    if sqlite_file(url):
         return {"connect_args": {"timeout": _LOCKED_S}}
     # One time zone for all: signs of life are compared by the database's clock without a zone.
     connect = {"connect_timeout": _CONNECT_S, "options": "-c timezone=utc"} if url.startswith("postgresql") else {}
     return {"pool_pre_ping": True, "connect_args": connect}
 
 
-def is_sqlite(url: str) -> bool:
-    """Return whether the database is a file on this machine."""
-    return url.startswith("sqlite")
+def sqlite_file(url: str) -> Path | None:
+    """Return the file that the database is, or None where it is a server."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        return None
+    return Path(parts.database or "").resolve() if parts.drivername.startswith("sqlite") else None
 
 
 def _first_line(error: BaseException) -> str:

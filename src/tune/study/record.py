@@ -1,8 +1,9 @@
 """The MLflow runs of a study's trials: one for a trial, whatever number of attempts it takes."""
 
+import logging
 from typing import Any
 
-from tune.errors import StoreAway
+from tune.errors import TrackingError
 from tune.study.attempts import attempt, root, running
 from tune.study.claim import Claim
 from tune.study.storage import StudyFolder
@@ -52,13 +53,19 @@ def run_key(study: Any, trial: int) -> str:
 
 
 def close_run(trial: Any, store: RunStore, folder: StudyFolder) -> bool:
-    """End the run of an attempt whose worker is gone; return False where the record is away and it is done later."""
+    """End the run of an attempt whose worker is gone; return False where that could not be recorded yet.
+
+    What MLflow shows must not stop a study: a run may have been deleted there. `doctor` finds what is not right.
+    """
     number = root(trial)
     reason, message = trial.user_attrs.get("reason"), trial.user_attrs.get("message", "")
     tags = {"tune.reason": reason, "tune.message": message, "tune.attempt": str(attempt(trial))} if reason else {}
-    return end_run(
-        store, folder.trial(number), run_id=trial.user_attrs.get("run_id"), status=run_status(trial), tags=tags
-    )
+    run_id = trial.user_attrs.get("run_id")
+    try:
+        return end_run(store, folder.trial(number), run_id=run_id, status=run_status(trial), tags=tags)
+    except TrackingError as error:
+        logging.getLogger(__name__).warning("the run of trial %d could not be closed: %s", number, error)
+        return False
 
 
 def send_what_waits(study: Any, store: RunStore, folder: StudyFolder) -> int:
@@ -69,6 +76,6 @@ def send_what_waits(study: Any, store: RunStore, folder: StudyFolder) -> int:
     for place in sorted(place for place in journals if unsent(place)):
         try:
             replay(store, place)
-        except StoreAway:
+        except TrackingError:  # away, or refused: `doctor` says which
             n_waiting += unsent(place)
     return n_waiting

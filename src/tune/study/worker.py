@@ -172,9 +172,11 @@ class Worker:
 
     def _end(self, claimed: Claim, recorder: BufferedRecorder | None, outcome: Outcome) -> None:
         """Tell the storage, and where it takes the result, the run."""
-        token = uuid.uuid4().hex
+        about = {"ending": uuid.uuid4().hex}
+        if recorder and recorder.run_id:
+            about["run_id"] = recorder.run_id  # MLflow may have been away when the trial began
         outcome, how = self._how(outcome)
-        if not self._patiently(lambda: end(self._study, claimed.number, outcome, token=token, **how)):
+        if not self._patiently(lambda: end(self._study, claimed.number, outcome, about=about, **how)):
             return
         if recorder is None:
             return
