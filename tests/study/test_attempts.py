@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from tune import failpoint
 from tune.config.compose import compose
-from tune.study import attempts, claim, failpoint
+from tune.study import attempts, claim
 from tune.study.attempts import end, mend, reap, root, superseded, worker_name
 from tune.study.claim import Claim, enqueue_grid
 from tune.study.lock import study_lock

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from tune.config.schema import Config
-from tune.study.failpoint import reach
+from tune.failpoint import reach
 from tune.study.lock import study_lock
 from tune.trial.outcome import Outcome, State
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from tune.config.compose import difference, with_values
 from tune.config.schema import Config, Sampler
+from tune.failpoint import reach
 from tune.study.attempts import attempt, beat, mend, root, superseded
-from tune.study.failpoint import reach
 from tune.study.lock import study_lock
 from tune.study.space import Value, grid, parse_space, suggest
 from tune.study.storage import n_wanted

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tune.failpoint import reach
 from tune.files import is_intact, write_json, write_manifest
 
 _ADAPTER, _OPTIMIZER, _RANDOM = "adapter.safetensors", "optimizer.safetensors", "random.safetensors"
@@ -50,6 +51,7 @@ class Checkpoints:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         fill(beside)
+        reach("checkpoint: filled")
         write_manifest(beside, self._recipe)
         place = self._folder / f"step-{step:08d}"
         if place.exists():  # a damaged one of this step

@@ -6,7 +6,7 @@ import signal
 VARIABLE = "TUNE_FAILPOINT"
 """Environment variable that names the place where the process kills itself."""
 
-PLACES = ("claim: asked", "claim: signed", "end: noted", "end: ended", "mend: followed")
+PLACES = ("claim: asked", "claim: signed", "end: noted", "end: ended", "mend: followed", "checkpoint: filled")
 
 
 def reach(place: str) -> None:
