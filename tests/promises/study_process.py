@@ -39,7 +39,7 @@ LONGER = "train.epochs=30"
 _POLL_S = 0.02
 
 
-def tune(*words: str, folder: Path, timeout: float = 200, **variables: str) -> subprocess.CompletedProcess[str]:
+def tune(*words: str, folder: Path, timeout: float = 500, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     command = [sys.executable, "-m", "tune", *words, f"track.folder={folder}"]
     return subprocess.run(
@@ -67,7 +67,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 # What goes on
 
 
-def wait_until(holds: Callable[[], Any], what: str, *, limit_s: float = 120) -> Any:
+def wait_until(holds: Callable[[], Any], what: str, *, limit_s: float = 240) -> Any:
     """Return the first true answer; fail, saying what was waited for, when there is none in time."""
     until = time.monotonic() + limit_s
     while not (answer := holds()):
@@ -77,7 +77,7 @@ def wait_until(holds: Callable[[], Any], what: str, *, limit_s: float = 120) -> 
 
 
 def wait_for_training(
-    folder: Path, *, study: str = "smoke", trial: int = 0, step: int = 1, after: float = 0, limit_s: float = 120
+    folder: Path, *, study: str = "smoke", trial: int = 0, step: int = 1, after: float = 0, limit_s: float = 240
 ) -> int:
     """Wait until a trial has trained so many steps, and return how many it has; only news from after a time count."""
 

@@ -1,8 +1,10 @@
 """A worker stands still for longer than its grace, and wakes up when its trial is somebody else's."""
 
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,11 @@ def woken(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[dic
         wait_until(lambda: attempts_at("cells", runs, 0)[-1]["state"] == "COMPLETE", "another worker completed trial 0")
         seconds = time.monotonic() - stopped
         before = query(runs / "optuna.db", "SELECT * FROM trials JOIN trial_values USING (trial_id)")
-        frozen.resume()
-        _, said = study.communicate(timeout=90)
+        with closing(sqlite3.connect(runs / "optuna.db")) as busy:  # its heart cannot look at once what became of it
+            busy.execute("BEGIN EXCLUSIVE")
+            frozen.resume()
+            time.sleep(1)
+        _, said = study.communicate(timeout=200)
         yield {"runs": runs, "code": study.returncode, "said": said, "before": before, "step": step, "s": seconds}
     finally:
         kill_study(study)
@@ -64,6 +69,10 @@ def test_the_late_result_of_a_frozen_worker_is_refused(woken: dict[str, Any], ev
 
 @pytest.mark.promise(7)
 @pytest.mark.slow
+@pytest.mark.xfail(
+    strict=True,
+    reason="a worker that was taken for dead draws its steps into the run until its heart has looked at the database",
+)
 def test_a_woken_worker_draws_no_step_of_the_run_again(woken: dict[str, Any], evidence) -> None:
     runs = woken["runs"]
     run_id = record("cells", runs)["trials"][0]["run_id"]
@@ -78,6 +87,11 @@ def test_a_woken_worker_draws_no_step_of_the_run_again(woken: dict[str, Any], ev
 
 @pytest.mark.promise(7)
 @pytest.mark.slow
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="the supervisor leaves a frozen worker in its place, and starts no other while it is there",
+)
 def test_the_only_worker_freezes_and_another_takes_its_place(runs: Path, evidence) -> None:
     study = started(*CELLS, *IMPATIENT, folder=runs)
     wait_for_training(runs, study="cells", step=3)

@@ -38,7 +38,7 @@ def test_a_trial_that_is_killed_has_failed_and_the_others_finish(runs: Path, evi
     (worker,) = workers(study)
 
     worker.kill()
-    _, said = study.communicate(timeout=120)
+    _, said = study.communicate(timeout=300)
 
     assert study.returncode == 0, said
     trials = record("cells", runs)["trials"]
@@ -191,7 +191,7 @@ def test_a_cell_is_tried_again_as_often_as_asked(runs: Path, evidence) -> None:
         pids.append(worker.pid)
         wait_until(lambda pid=worker.pid: runs_trial(runs, 0, pid), "it runs trial 0")
         worker.kill()
-    shown, said = study.communicate(timeout=120)
+    shown, said = study.communicate(timeout=300)
 
     assert study.returncode == 0, said
     tries = attempts_at("cells", runs, 0)

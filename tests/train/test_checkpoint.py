@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tune.config.recipe import TrainConfig
-from tune.errors import Interrupted
+from tune.errors import Diverged, Interrupted
 from tune.train.checkpoint import Checkpoints
 from tune.train.fit import Fitted, fit
 from tune.train.watch import Follow
@@ -144,3 +144,11 @@ def test_no_pickle_is_in_a_checkpoint(tmp_path: Path, train) -> None:
 
     names = {path.suffix for path in (tmp_path / "step-00000002").iterdir()}
     assert names == {".safetensors", ".json"}
+
+
+def test_an_overflow_that_a_norm_hides_is_a_divergence(tmp_path: Path, train, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Adam's steps are as large as the rate; x / inf is 0 in RMSNorm, and all 32 tokens become equally likely.
+    monkeypatch.setattr(TRAIN, "learning_rate", 1e15)
+
+    with pytest.raises(Diverged, match=r"loss 3\.46\d* without any gradient at step"):
+        train(Checkpoints(tmp_path, recipe="r"))
