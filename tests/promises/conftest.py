@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from rows import TITLES
-from study_process import CELLS, environment, processes_of, tune
+from study_process import CELLS, environment, kill_all, processes_of, tune
 from table import FAIL, NOT_RUN, PASS, rows
 
 REPORTS: list[pytest.TestReport] = []
@@ -32,6 +32,7 @@ def runs(tmp_path: Path, cache: Path) -> Iterator[Path]:
     """An empty runs folder; whoever still works in it at the end of the test is ended."""
     (tmp_path / "cache").symlink_to(cache)
     yield tmp_path / "runs"
+    kill_all()
     left = processes_of(tmp_path)
     for process in left:
         process.kill()

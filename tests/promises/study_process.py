@@ -37,6 +37,7 @@ LONGER = "train.epochs=30"
 """300 steps, about ten seconds: there is time to do something while a trial trains."""
 
 _POLL_S = 0.02
+_STARTED: list[subprocess.Popen[str]] = []
 
 
 def tune(*words: str, folder: Path, timeout: float = 500, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -49,7 +50,7 @@ def tune(*words: str, folder: Path, timeout: float = 500, **variables: str) -> s
 
 def started(*words: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
     """Start a command in a session of its own, so that a signal to its group meets nobody else."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "tune", *words, f"track.folder={folder}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -57,6 +58,8 @@ def started(*words: str, folder: Path, **variables: str) -> subprocess.Popen[str
         env=environment(folder, **variables),
         start_new_session=True,
     )
+    _STARTED.append(process)
+    return process
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
@@ -131,14 +134,19 @@ def alive(process: psutil.Process) -> bool:
 
 def kill_study(study: subprocess.Popen[str]) -> None:
     """Kill supervisor and workers with SIGKILL, as a machine does that loses its power."""
-    with suppress(psutil.NoSuchProcess):
+    if study.poll() is None:
         supervisor = psutil.Process(study.pid)
         supervisor.suspend()  # it starts nobody while its children are listed
-        everybody = [*supervisor.children(recursive=True), supervisor]
-        for process in everybody:
+        for process in [*supervisor.children(recursive=True), supervisor]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
     study.communicate(timeout=30)
+
+
+def kill_all() -> None:
+    """Kill what tests started and did not end, so that the failure of one is not the next one's."""
+    while _STARTED:
+        kill_study(_STARTED.pop())
 
 
 # What was left behind

@@ -16,6 +16,7 @@ from study_process import (
     alive,
     attempts_at,
     checkpoints,
+    kill_all,
     kill_study,
     processes_of,
     record,
@@ -106,6 +107,7 @@ def small_disk(tmp_path: Path, cache: Path) -> Iterator[Path]:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
     (place / "cache").symlink_to(cache)
     yield place / "runs"
+    kill_all()
     for process in processes_of(place):
         process.send_signal(signal.SIGKILL)
         process.wait(10)
