@@ -98,6 +98,29 @@ def test_a_study_killed_at_ten_random_moments_ends_as_if_it_never_was(runs: Path
     )
 
 
+@pytest.mark.promise(2)
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.xfail(
+    strict=True,
+    reason="a killed study is a loss of its trial, and study.retries.lost=2 gives it up at the third",
+)
+def test_a_trial_that_gets_on_is_not_given_up_however_often_the_study_is_killed(runs: Path, evidence) -> None:
+    words = [*CELLS, LONGER, "workers.checkpoint_s=0", "study.n_trials=1"]
+    steps = []
+
+    for _ in range(3):
+        begun = time.time()
+        study = started(*words, folder=runs)
+        steps.append(wait_for_training(runs, study="cells", after=begun))
+        kill_study(study)
+    done = tune(*words, folder=runs)
+
+    assert done.returncode == 0, done.stderr
+    assert [trial["state"] for trial in record("cells", runs)["trials"]] == ["complete"]
+    evidence(f"one trial, killed at steps {', '.join(map(str, steps))}: complete")
+
+
 def trains(folder: Path, since: float) -> bool:
     """Return whether a trial of the study has trained a step since then."""
     news = [file for file in folder.glob("studies/cells/trials/*/progress.json") if file.stat().st_mtime > since]

@@ -136,6 +136,7 @@ def test_a_write_that_dies_half_way_leaves_the_last_one(tmp_path: Path) -> None:
         checkpoints.write(2, fill)
 
     assert checkpoints.newest() == tmp_path / "step-00000001"
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"], "what was written has made room"
 
 
 def test_no_pickle_is_in_a_checkpoint(tmp_path: Path, train) -> None:

@@ -50,9 +50,13 @@ class Checkpoints:
         beside = self._folder / f".step-{step:08d}.writing"
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        fill(beside)
-        reach("checkpoint: filled")
-        write_manifest(beside, self._recipe)
+        try:
+            fill(beside)
+            reach("checkpoint: filled")
+            write_manifest(beside, self._recipe)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)  # on a full disk the databases need its room
+            raise
         place = self._folder / f"step-{step:08d}"
         if place.exists():  # a damaged one of this step
             shutil.rmtree(place)
