@@ -1,34 +1,19 @@
 """The main job as its user does it: the command line, real processes, both databases."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from study_process import SMALL, only_run, processes, started, tune, wait_for_training
 from tune.config import metrics
 from tune.config.compose import compose
 from tune.track.mlflow_store import MlflowStore
-
-SMALL = ["data.n_train=16", "data.n_validation=4", "data.n_test=2", "data.max_new_tokens=8"]
-
-
-def tune(*words: str, folder: Path, timeout: float = 200) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tune", *words, f"track.folder={folder}"]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, check=False, env=environment(folder)
-    )
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "TUNE_CACHE": str(folder.parent / "cache")}
 
 
 @pytest.fixture(scope="module")
@@ -219,27 +204,3 @@ def test_the_real_model_learns_the_task(tmp_path: Path) -> None:
     assert metrics["general/probe/delta_low"] <= metrics["general/probe/delta"] <= metrics["general/probe/delta_high"]
     # SmolLM2-135M guesses letters, 1 in 4 of 57; six standard deviations of that are 0.34.
     assert abs(metrics["general/probe/acc_base"] - 0.25) < 0.34
-
-
-def started(*words: str, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tune", *words, f"track.folder={folder}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder))
-
-
-def wait_for_training(folder: Path, *, limit_s: float = 120) -> None:
-    progress = folder / "studies" / "smoke" / "trials" / "0000" / "progress.json"
-    until = time.monotonic() + limit_s
-    while not (progress.is_file() and "train" in progress.read_text()):
-        assert time.monotonic() < until, "no trial began to train"
-        time.sleep(0.05)
-
-
-def only_run(folder: Path) -> dict[str, Any]:
-    """Return the outcome of the one trial that was run without a study, and its scores."""
-    (trial,) = (folder / "trials").glob("*")
-    outcome, scores = (json.loads((trial / name).read_text()) for name in ("outcome.json", "scores.json"))
-    return {**outcome, "scores": scores}
-
-
-def processes() -> list[str]:
-    return [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tune.config.recipe import TrainConfig
-from tune.errors import Interrupted
+from tune.errors import Diverged, Interrupted
 from tune.files import write_manifest
 from tune.train.checkpoint import Checkpoints
 from tune.train.fit import Fitted, fit
@@ -139,6 +139,7 @@ def test_a_write_that_dies_half_way_leaves_the_last_one(tmp_path: Path) -> None:
         checkpoints.write(2, fill)
 
     assert checkpoints.newest() == tmp_path / "step-00000001"
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"], "what was written has made room"
 
 
 def test_no_pickle_is_in_a_checkpoint(tmp_path: Path, train) -> None:
@@ -191,3 +192,11 @@ def test_a_pickle_under_the_name_of_a_checkpoints_file_is_not_unpickled(tmp_path
     with pytest.raises((SafetensorError, ValueError)):
         train(Checkpoints(tmp_path / "checkpoints", recipe="r"))
     assert not trace.exists()
+
+
+def test_an_overflow_that_a_norm_hides_is_a_divergence(tmp_path: Path, train, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Adam's steps are as large as the rate; x / inf is 0 in RMSNorm, and all 32 tokens become equally likely.
+    monkeypatch.setattr(TRAIN, "learning_rate", 1e15)
+
+    with pytest.raises(Diverged, match=r"loss 3\.46\d* without any gradient at step"):
+        train(Checkpoints(tmp_path, recipe="r"))

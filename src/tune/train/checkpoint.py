@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tune.failpoint import reach
 from tune.files import is_intact, write_json, write_manifest
 
 _ADAPTER, _OPTIMIZER, _RANDOM = "adapter.safetensors", "optimizer.safetensors", "random.safetensors"
@@ -49,8 +50,13 @@ class Checkpoints:
         beside = self._folder / f".step-{step:08d}.writing"
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        fill(beside)
-        write_manifest(beside, self._recipe)
+        try:
+            fill(beside)
+            reach("checkpoint: filled")
+            write_manifest(beside, self._recipe)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)  # on a full disk the databases need its room
+            raise
         place = self._folder / f"step-{step:08d}"
         if place.exists():  # a damaged one of this step
             shutil.rmtree(place)

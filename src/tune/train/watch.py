@@ -37,10 +37,8 @@ def watcher(total: int, follow: Follow) -> Any:
             """Take one step's loss; the step is whole here, so a checkpoint may be taken too."""
             if not logs or "loss" not in logs:
                 return
-            loss, norm = float(logs["loss"]), float(logs.get("grad_norm", 0.0))
-            if not math.isfinite(loss) or not math.isfinite(norm):
-                msg = f"loss {loss} and gradient norm {norm} at step {state.global_step} of {total}."
-                raise Diverged(msg)
+            _refuse_divergence(float(logs["loss"]), float(logs["grad_norm"]), f"step {state.global_step} of {total}")
+            loss = float(logs["loss"])
             self.losses.append(loss)
             try:
                 follow.on_step(state.global_step, total, loss)
@@ -60,3 +58,18 @@ def watcher(total: int, follow: Follow) -> Any:
             self._kept = time.monotonic()
 
     return Watcher()
+
+
+def _refuse_divergence(loss: float, norm: float, where: str) -> None:
+    """Stop where nothing more can come of a training.
+
+    Raises:
+        Diverged: The loss or the gradient norm is NaN or infinite; or no gradient is left although there is a loss.
+    """
+    if not math.isfinite(loss) or not math.isfinite(norm):
+        msg = f"loss {loss} and gradient norm {norm} at {where}."
+        raise Diverged(msg)
+    if loss > 0 and norm == 0:
+        # RMSNorm hides an overflow: x / inf is 0, every token is as likely as any other, and the loss is a fair number.
+        msg = f"loss {loss} without any gradient at {where}: the activations overflowed. Lower train.learning_rate."
+        raise Diverged(msg)
