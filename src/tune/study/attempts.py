@@ -94,7 +94,7 @@ def reap(study: Any, *, grace_s: float, retries: int) -> list[int]:
     on this machine is not there any more, or that was silent for `grace_s` seconds.
     """
     with study_lock(study):
-        ages = _silent_s(study)
+        ages = silent_s(study)
         gone = [trial for trial in running(study) if _why_gone(trial, ages, grace_s)]
         for trial in gone:
             message = f"{_why_gone(trial, ages, grace_s)}."
@@ -190,7 +190,7 @@ def _why_gone(trial: Any, ages: dict[int, float], grace_s: float) -> str | None:
     return f"its worker gave no sign of life for {age:.0f} s" if age > grace_s else None
 
 
-def _silent_s(study: Any) -> dict[int, float]:
+def silent_s(study: Any) -> dict[int, float]:
     """Return for how many seconds each attempt has given no sign of life, by Optuna's id and the database's clock."""
     from optuna.storages._rdb import models
     from sqlalchemy import func, select

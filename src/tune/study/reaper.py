@@ -3,7 +3,7 @@
 from typing import Any
 
 from tune.config.schema import Config
-from tune.study.attempts import end, mend, reap, retries_after, running
+from tune.study.attempts import end, mend, reap, retries_after, running, silent_s
 from tune.study.lock import study_lock
 from tune.study.record import close_run
 from tune.study.storage import StudyFolder
@@ -26,15 +26,17 @@ def reap_and_close(study: Any, config: Config, store: RunStore, folder: StudyFol
 
 
 def bury(study: Any, signature: str, outcome: Outcome, config: Config, *, store: RunStore, folder: StudyFolder) -> int:
-    """End what a worker of this machine ran, which is gone; return how many attempts that were."""
-    n_ended = 0
-    for trial in running(study):
-        if trial.user_attrs.get("worker") == signature:
-            retries = retries_after(outcome.reason, config)
-            if end(study, trial.number, outcome, retries=retries):
-                _close(study, trial.number, store, folder)
-                n_ended += 1
-    return n_ended
+    """End what a worker of this machine ran, which is gone; return how many attempts that were.
+
+    An attempt that it was only claiming, and gave no sign of life for, is left to `reap`: nothing of it had run.
+    """
+    began = silent_s(study).keys()
+    own = [t for t in running(study) if t.user_attrs.get("worker") == signature and t._trial_id in began]  # noqa: SLF001
+    retries = retries_after(outcome.reason, config)
+    ended = [trial.number for trial in own if end(study, trial.number, outcome, retries=retries)]
+    for number in ended:
+        _close(study, number, store, folder)
+    return len(ended)
 
 
 def _close(study: Any, number: int, store: RunStore, folder: StudyFolder) -> None:
