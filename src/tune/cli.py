@@ -22,6 +22,8 @@ tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it
                                                print a study again
   python -m tune status NAME                   how far it is, and who runs what
   python -m tune stop NAME                     finish the trials that run, start none
+  python -m tune doctor NAME [doctor.fix=true] what does not agree between storage, MLflow and disk
+  python -m tune clean NAME [clean.yes=true]   free the room of what nothing needs any more
   python -m tune ui [track.port=5000]          compare runs in MLflow's pages
   python -m tune config [key=value …]          print the whole configuration
   python -m tune fetch [model=NAME]            get the model into the cache, and stop
@@ -165,6 +167,33 @@ def _stop(words: Words) -> int:
     return 0
 
 
+def _doctor(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.report.command import print_findings
+    from tune.study.doctor.examine import examine, open_case
+
+    config = compose(words.overrides, config_dir=words.config_dir)
+    checkup = examine(open_case(_one_name(words), config), fix=config.doctor.fix)
+    print_findings(checkup, config.track)
+    return 1 if checkup.n_left else 0
+
+
+def _clean(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+    from tune.report.command import confirm_freeing, print_freeing
+    from tune.study.clean import find_freeable, free, summary
+
+    name, config = _one_name(words), compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    found = find_freeable(name, config)
+    if not confirm_freeing(name, summary(found), yes=config.clean.yes):
+        return 0
+    freed, kept = free(found)
+    print_freeing(freed, kept)
+    return 1 if kept else 0
+
+
 def _ui(words: Words) -> int:
     from tune import paths
     from tune.config import rules
@@ -226,6 +255,8 @@ COMMANDS: dict[str, Callable[[Words], int]] = {
     "fetch": _fetch,
     "status": _status,
     "stop": _stop,
+    "doctor": _doctor,
+    "clean": _clean,
     "ui": _ui,
     "worker": _worker,
 }

@@ -227,6 +227,14 @@ def test_secrets_reach_neither_params_nor_tags_nor_texts_nor_names(bench, study,
     assert bench.store.study_run(told, tags={}).run_id == named.run_id
 
 
+def test_a_run_is_read_by_its_id_and_an_unknown_one_is_none(bench, trial, recorded) -> None:
+    trial.metrics({"task/score": 0.5})
+    trial.finish(RunStatus.failed)
+
+    assert bench.store.read(trial.run_id) == recorded()
+    assert bench.store.read("0" * 32) is None
+
+
 def test_an_unknown_run_cannot_be_opened(bench) -> None:
     with pytest.raises(TrackingError, match=f"(?s){'0' * 32}.* id"):
         bench.store.open("0" * 32)

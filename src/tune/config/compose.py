@@ -13,6 +13,9 @@ from tune.config.foreign import check_content, check_permission, check_words
 from tune.config.schema import Config
 from tune.errors import ConfigError, nearest
 
+_NO_TRIAL = ("sweep", "study.", "workers.", "track.", "report.", "doctor.", "clean.")
+"""How the keys begin that say nothing about a trial."""
+
 
 def compose(overrides: Sequence[str], *, config_dir: Path | None = None) -> Config:
     """Return the configuration that the overrides ask for; ranges are checked by `rules.check`.
@@ -70,7 +73,7 @@ def difference(config: Config) -> list[str]:
     return [
         f"{key}={_value(value)}"
         for key, value in now.items()
-        if not key.startswith(("sweep", "study.", "workers.", "track.", "report.")) and default.get(key) != value
+        if not key.startswith(_NO_TRIAL) and default.get(key) != value
     ]
 
 

@@ -67,6 +67,7 @@ RANGES: dict[str, Range] = {
     "workers.checkpoint_s": _at_least(0),
     "workers.heartbeat_s": _POSITIVE,
     "workers.grace_s": _POSITIVE,
+    "clean.keep_adapters": _at_least(0),
 }
 
 

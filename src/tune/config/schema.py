@@ -188,6 +188,25 @@ class ReportConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class DoctorConfig:
+    """What `doctor` does about what it finds."""
+
+    fix: bool = False
+    """Mend it; else it is only said."""
+
+
+@dataclass(kw_only=True, slots=True)
+class CleanConfig:
+    """What `clean` removes."""
+
+    yes: bool = False
+    """Remove without asking, as it must be where there is no terminal."""
+
+    keep_adapters: int | None = None
+    """Keep the adapters of so many best trials and free the others; null keeps all. At least 0."""
+
+
+@dataclass(kw_only=True, slots=True)
 class Config:
     """Everything; conf/config.yaml is its table of contents."""
 
@@ -204,5 +223,7 @@ class Config:
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    doctor: DoctorConfig = field(default_factory=DoctorConfig)
+    clean: CleanConfig = field(default_factory=CleanConfig)
     sweep: SweepConfig | None = None
     """Set by `+sweep=NAME`."""

@@ -8,9 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from tune.config.schema import ReportFormat, TrackConfig
+from tune.report.checkup import print_checkup
+from tune.report.clean import may_free, print_freeable, print_freed
 from tune.report.status import print_status
 from tune.report.table import print_metrics, print_study
 from tune.track.records import StudyRecord
+from tune.track.upkeep import CheckupRecord, FreeableRecord
 
 
 def print_report(study: StudyRecord, form: ReportFormat) -> None:
@@ -24,6 +27,23 @@ def print_report(study: StudyRecord, form: ReportFormat) -> None:
 def print_study_status(study: StudyRecord) -> None:
     """Print how far a study is."""
     print_status(study, _console())
+
+
+def print_findings(checkup: CheckupRecord, track: TrackConfig) -> None:
+    """Print what does not agree, or that all does."""
+    print_checkup(checkup, track, _console())
+
+
+def confirm_freeing(study: str, found: Sequence[FreeableRecord], *, yes: bool) -> bool:
+    """Print what may go, and return whether it is to go."""
+    console = _console()
+    print_freeable(study, found, console)
+    return bool(found) and may_free(found, console, yes=yes)
+
+
+def print_freeing(freed: int, kept: Sequence[str]) -> None:
+    """Print what went."""
+    print_freed(freed, kept, _console())
 
 
 def print_end(study: StudyRecord, track: TrackConfig) -> None:

@@ -94,23 +94,33 @@ def reap(study: Any, *, grace_s: float, retries: int) -> list[int]:
     on this machine is not there any more, or that was silent for `grace_s` seconds.
     """
     with study_lock(study):
-        ages = silent_s(study)
-        gone = [trial for trial in running(study) if _why_gone(trial, ages, grace_s)]
-        for trial in gone:
-            message = f"{_why_gone(trial, ages, grace_s)}."
-            _end(study, trial.number, Outcome(state=State.failed, reason="lost", message=message), retries=retries)
-        return [trial.number for trial in gone]
+        lost = gone(study, grace_s=grace_s)
+        for number, why in lost.items():
+            _end(study, number, Outcome(state=State.failed, reason="lost", message=f"{why}."), retries=retries)
+        return list(lost)
+
+
+def gone(study: Any, *, grace_s: float) -> dict[int, str]:
+    """Return why the worker of a running attempt is gone, by the attempt's number. To be called under the lock."""
+    ages = silent_s(study)
+    whys = {trial.number: _why_gone(trial, ages, grace_s) for trial in running(study)}
+    return {number: why for number, why in whys.items() if why}
 
 
 def mend(study: Any) -> list[int]:
     """Make the followers that were wanted and not made; return whose. To be called under the lock."""
-    trials = study.get_trials(deepcopy=False)
-    followed = {trial.user_attrs.get("retry_of") for trial in trials}
-    lonely = [trial for trial in trials if superseded(trial) and trial.number not in followed]
-    for trial in lonely:
+    trials = lonely(study)
+    for trial in trials:
         _follow(study, trial)
         reach("mend: followed")
-    return [trial.number for trial in lonely]
+    return [trial.number for trial in trials]
+
+
+def lonely(study: Any) -> list[Any]:
+    """Return the attempts that want a follower and have none. To be called under the lock."""
+    trials = study.get_trials(deepcopy=False)
+    followed = {trial.user_attrs.get("retry_of") for trial in trials}
+    return [trial for trial in trials if superseded(trial) and trial.number not in followed]
 
 
 def beat(study: Any, trial: Any) -> None:

@@ -29,6 +29,8 @@ _FREE = (
     "workers.",
     "track.",
     "report.",
+    "doctor.",
+    "clean.",
     "sweep.question",
 )
 """Keys that may differ when a study goes on: they do not change what a trial is."""

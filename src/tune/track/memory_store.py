@@ -103,6 +103,10 @@ class MemoryStore(RunStore):
             raise TrackingError(msg)
         return MemoryRecorder(self.runs[run_id], new=False)
 
+    def read(self, run_id: str) -> RunRecord | None:
+        """See `RunStore`."""
+        return self.runs[run_id].record() if run_id in self.runs else None
+
     def unfinished(self, study_run_id: str) -> list[str]:
         """See `RunStore`."""
         return [child.run_id for child in self.children(study_run_id) if child.status is RunStatus.running]

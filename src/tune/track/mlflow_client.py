@@ -28,6 +28,7 @@ _STATUS = {
     "KILLED": RunStatus.killed,
 }
 DELETED = "must be in the 'active' state"
+UNKNOWN = "not found"
 _INVALID = "INVALID_PARAMETER_VALUE"
 _TRIES = 5  # each waits for 20 s inside sqlite (MLflow's busy_timeout) before it says "locked"
 _PAGE = 1000
@@ -111,6 +112,16 @@ class ClientStore(RunStore):
         if self.call("get_run", run_id).info.lifecycle_stage != "active":
             raise self._explained(ValueError(f"run {run_id} {DELETED}"))
         return MlflowRecorder(self, run_id, new=False)
+
+    def read(self, run_id: str) -> RunRecord | None:
+        """See `RunStore`."""
+        try:
+            run = self.call("get_run", run_id)
+        except TrackingError as error:
+            if UNKNOWN in str(error):
+                return None
+            raise
+        return _record(run) if run.info.lifecycle_stage == "active" else None
 
     def unfinished(self, study_run_id: str) -> list[str]:
         """See `RunStore`."""

@@ -13,12 +13,12 @@ from filelock import FileLock
 
 from tune.errors import TrackingError
 from tune.track.folder import address, artifacts, check_database, check_writable, database, mlflow_command
-from tune.track.mlflow_client import DELETED, ClientStore, first_line, load_mlflow
+from tune.track.mlflow_client import DELETED, UNKNOWN, ClientStore, first_line, load_mlflow
 from tune.track.recorder import RunRecorder
 
 _WAYS_OUT = {
     DELETED: "It was deleted in the MLflow UI; restore it: {restore}",
-    "not found": "Take the id of a run from the report, or look it up in the MLflow UI.",
+    UNKNOWN: "Take the id of a run from the report, or look it up in the MLflow UI.",
     "out-of-date database schema": "Another version of MLflow made it. Copy mlflow.db away, then: {upgrade}",
     "database is locked": "Others kept it locked for minutes. Use fewer workers, or a track.folder on a local disk.",
     "mlflow.lock": "Another process has held it for minutes. See that none hangs, then give the same command again.",

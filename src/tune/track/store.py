@@ -83,6 +83,10 @@ class RunStore(ABC):
         """
 
     @abstractmethod
+    def read(self, run_id: str) -> RunRecord | None:
+        """Return a run as it was recorded; None where there is none of this id, or it was deleted."""
+
+    @abstractmethod
     def unfinished(self, study_run_id: str) -> list[str]:
         """Return the ids of the study's children that are still running, or were when their process died."""
 

@@ -1,0 +1,1 @@
+"""What is inconsistent between storage, MLflow and disk, and how it is mended."""
