@@ -82,15 +82,13 @@ def test_a_trial_that_eats_all_memory_dies_and_the_study_lives(runs: Path, evide
 
 @pytest.mark.promise(24)
 @pytest.mark.slow
-def test_what_a_worker_holds_is_watched_where_no_limit_can_be_set(runs: Path, evidence) -> None:
-    # A limit below what the libraries need: the supervisor, not the allocator, must notice it.
-    study = started(*TWO, "workers.memory_gib=0.2", folder=runs)
-    _, said = study.communicate(timeout=200)
+def test_a_limit_below_what_the_libraries_need_is_said_so(runs: Path, evidence) -> None:
+    done = tune(*TWO, "workers.memory_gib=0.2", folder=runs)
 
-    assert study.returncode == 2
-    assert len(said.strip().splitlines()[-1]) < 2000
-    assert "workers died in a row before they ran anything" in said
-    evidence("a limit below what the libraries need: the study says so and stops")
+    assert done.returncode == 1, done.stderr
+    trials = record("cells", runs)["trials"]
+    assert [(trial["state"], trial["reason"]) for trial in trials] == [("infeasible", "oom")] * 2
+    evidence("0.2 GiB for a worker: both trials infeasible, exit code 1")
 
 
 @pytest.mark.promise(20)

@@ -148,6 +148,8 @@ def _point(trial: TrialRecord) -> str:
 def _number(value: Any) -> str:
     if not isinstance(value, float):
         return "" if value is None else str(value)
+    if abs(value) >= 1e6:  # noqa: PLR2004
+        return f"{value:.3g}"
     if abs(value) >= 1000:  # noqa: PLR2004
         return f"{value:,.0f}"
     return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.3g}"  # noqa: PLR2004

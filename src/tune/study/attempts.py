@@ -11,7 +11,7 @@ a failed attempt that wants a follower and has none; `mend` makes it. Every clai
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -25,7 +25,7 @@ from tune.trial.outcome import Outcome, State
 HANDED_ON = ("root", "attempt", "run_id")
 """What an attempt passes to the one that follows it."""
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, str | int] = MappingProxyType({})
 
 _TOO_MUCH = "memory"
 """Constraint that an infeasible trial breaks; samplers that know constraints look elsewhere then."""
@@ -70,7 +70,7 @@ def end(
     *,
     value: float | None = None,
     retries: int = 0,
-    about: Mapping[str, str] = NOTHING,
+    about: Mapping[str, str | int] = NOTHING,
 ) -> bool:
     """Record how an attempt ended; return False where it had ended already, and then nothing is changed.
 
@@ -87,16 +87,24 @@ def end(
         return _end(study, number, outcome, value=value, retries=retries, about=about)
 
 
-def reap(study: Any, *, grace_s: float, retries: int) -> list[int]:
+def reap(study: Any, *, grace_s: float, retries: int, reached: Callable[[int], int] = lambda _: 0) -> list[int]:
     """End the attempts whose worker is gone, and return their numbers.
 
     Gone is a worker that never gave a sign of life (claims are made under the lock, so it died in one), whose process
     on this machine is not there any more, or that was silent for `grace_s` seconds.
+
+    Args:
+        study: Optuna's study.
+        grace_s: How long a worker may be silent.
+        retries: How many attempts in a row may be lost before a trial is given up.
+        reached: Returns how far the trial of this number has got; one that gets on is not given up.
     """
     with study_lock(study):
         lost = gone(study, grace_s=grace_s)
         for number, why in lost.items():
-            _end(study, number, Outcome(state=State.failed, reason="lost", message=f"{why}."), retries=retries)
+            step = reached(root(study.get_trials(deepcopy=False)[number]))
+            outcome = Outcome(state=State.failed, reason="lost", message=f"{why}.")
+            _end(study, number, outcome, retries=retries, about={"reached": step})
         return list(lost)
 
 
@@ -135,14 +143,17 @@ def _end(
     *,
     value: float | None = None,
     retries: int = 0,
-    about: Mapping[str, str] = NOTHING,
+    about: Mapping[str, str | int] = NOTHING,
 ) -> bool:
     import optuna
 
     trial = study.get_trials(deepcopy=False)[number]
     if trial.state is not optuna.trial.TrialState.RUNNING:
         return "ending" in about and trial.user_attrs.get("ending") == about["ending"] and trial.state.is_finished()
-    again = outcome.state is not State.complete and _failures(study, trial, outcome.reason) < retries
+    again = (
+        outcome.state is not State.complete
+        and _failures(study, trial, outcome.reason, int(about.get("reached", 0))) < retries
+    )
     attrs: dict[str, Any] = {
         "reason": outcome.reason,
         "message": outcome.message,
@@ -176,10 +187,15 @@ def _break_constraint(study: Any, trial: Any) -> None:
     study._storage.set_trial_system_attr(trial._trial_id, key, 1.0)  # noqa: SLF001 - `set_constraint` needs a Trial
 
 
-def _failures(study: Any, trial: Any, reason: str | None) -> int:
-    """Return how many earlier attempts at the same trial ended for the same reason."""
+def _failures(study: Any, trial: Any, reason: str | None, reached: int) -> int:
+    """Return how many attempts at the same trial ended for the same reason since it last got further."""
     others = [t for t in study.get_trials(deepcopy=False) if root(t) == root(trial) and t.number < trial.number]
-    return sum(t.user_attrs.get("reason") == reason for t in others)
+    count, furthest = 0, 0
+    for step, why in [*((t.user_attrs.get("reached", 0), t.user_attrs.get("reason")) for t in others), (reached, None)]:
+        if step > furthest:
+            count, furthest = 0, step
+        count += why == reason
+    return count
 
 
 def _follow(study: Any, trial: Any) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tune import paths
 from tune.config.compose import difference
@@ -151,8 +151,11 @@ def stop_study(name: str, config: Config) -> StudyRecord:
     return snapshot(study, StudyFolder(runs=runs, name=name))
 
 
-def work(name: str, config: Config) -> int:
-    """Run trials of a study in this process until none is left; return the exit code.
+def work(name: str, config: Config) -> NoReturn:
+    """Run trials of a study in this process until none is left; the process ends with 0, or 130 if it was stopped.
+
+    It ends at once: all that counts is on disk, and the libraries' own farewells take seconds that a supervisor's death
+    does not leave.
 
     Raises:
         StudyError: There is no such study, also after `workers.wait_s`; or the disk is full.
@@ -162,11 +165,14 @@ def work(name: str, config: Config) -> int:
     runs = paths.runs_dir(config.track.folder)
     study = _wait_for_study(name, config, runs)
     os.environ.update(thread_variables(n_threads(stored_config(study))) | os.environ)
+    code = 0
     try:
         Worker(study, runs).work()
     except Interrupted:
-        return 130
-    return 0
+        code = 130
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _wait_for_study(name: str, config: Config, runs: Path) -> Any:

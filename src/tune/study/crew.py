@@ -1,5 +1,6 @@
 """The worker processes of one supervisor on this machine."""
 
+import math
 import os
 import signal
 import subprocess
@@ -7,6 +8,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from tune.config.schema import Config
 from tune.study.database import VARIABLE, is_default, storage_url
@@ -41,6 +44,7 @@ class Crew:
     """What workers print."""
 
     members: list[Member] = field(default_factory=list)
+    _frozen_since: dict[int, float] = field(default_factory=dict)
 
     def start(self) -> None:
         """Start one more worker, in a process group of its own: a Ctrl-C is the supervisor's to pass on."""
@@ -62,6 +66,28 @@ class Crew:
         dead = [member for member in self.members if member.process.poll() is not None]
         self.members = [member for member in self.members if member not in dead]
         return dead
+
+    def take_frozen(self, silent: set[str], *, grace_s: float) -> list[Member]:
+        """End the workers that do nothing any more, and return them.
+
+        Args:
+            silent: Signatures of workers that have given no sign of life for longer than their grace.
+            grace_s: How long a process may be stopped: one that holds a lock gives no sign at all and blocks the rest.
+        """
+        for member in self.members:
+            if _is_stopped(member.process.pid):
+                self._frozen_since.setdefault(member.process.pid, time.monotonic())
+            else:
+                self._frozen_since.pop(member.process.pid, None)
+        late = time.monotonic() - grace_s
+        frozen = [
+            member
+            for member in self.members
+            if member.signature in silent or self._frozen_since.get(member.process.pid, math.inf) < late
+        ]
+        for member in frozen:
+            self.kill(member)
+        return frozen
 
     def kill(self, member: Member) -> None:
         """End a worker and all that it started, at once."""
@@ -101,6 +127,13 @@ def how_it_ended(returncode: int) -> str:
     if returncode < 0:
         return f"its worker was killed by {signal.Signals(-returncode).name}"
     return f"its worker exited with code {returncode}"
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
 
 
 def _send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

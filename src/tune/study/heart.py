@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from tune.config.schema import WorkersConfig
+from tune.errors import Lost
 from tune.study.attempts import beat
 from tune.study.database import is_away
 
@@ -38,6 +39,7 @@ class Heart:
         self._limits = limits
         self._on_timeout = on_timeout
         self._began = time.monotonic()
+        self._confirmed = time.time()  # goes on while the machine sleeps, as the others' clocks do
         self._lost_since = 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._live, name="heart", daemon=True)
@@ -46,6 +48,23 @@ class Heart:
     def lost(self) -> bool:
         """Return whether the attempt was ended by somebody else, who took this worker for dead."""
         return self._lost_since > 0
+
+    def confirm(self, give_up: Callable[[], bool]) -> None:
+        """Return when the attempt is surely still this worker's.
+
+        A process that was frozen for longer than its grace does not know what the others did meanwhile, and must ask
+        before it writes anything. While the database is away it waits.
+
+        Raises:
+            Lost: Somebody else ended the attempt.
+        """
+        while not self.lost and time.time() - self._confirmed > self._limits.grace_s and not give_up():
+            self._beat()
+            if not self.lost and time.time() - self._confirmed > self._limits.grace_s:
+                self._done.wait(_LOOK_S)
+        if self.lost:
+            msg = "somebody took this worker for dead and ended the trial; it is left to them."
+            raise Lost(msg)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -72,6 +91,7 @@ class Heart:
     def _beat(self) -> None:
         from optuna.trial import TrialState
 
+        asked = time.time()
         try:
             beat(self._study, self._trial)
             state = self._study.get_trials(deepcopy=False)[self._trial.number].state
@@ -79,7 +99,9 @@ class Heart:
             if is_away(error):
                 return  # for a moment; the grace is many beats long
             raise
-        if state is not TrialState.RUNNING and not self._done.is_set():
+        if state is TrialState.RUNNING:
+            self._confirmed = asked
+        elif not self._done.is_set():
             self._lost_since = time.monotonic()
 
 

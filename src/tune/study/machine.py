@@ -69,12 +69,13 @@ def limit_own_memory(limit: int) -> None:
 
 
 def held_memory(pid: int) -> int:
-    """Return the resident bytes of a process and its children; 0 where it is gone."""
+    """Return the resident bytes of a process and its children, libraries that others share left out; 0 when gone."""
     try:
         process = psutil.Process(pid)
-        return sum(part.memory_info().rss for part in [process, *process.children(recursive=True)])
+        parts = [part.memory_info() for part in [process, *process.children(recursive=True)]]
     except psutil.Error:
         return 0
+    return sum(part.rss - getattr(part, "shared", 0) for part in parts)
 
 
 def thread_variables(threads: int) -> dict[str, str]:

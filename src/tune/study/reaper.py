@@ -11,13 +11,23 @@ from tune.track.store import RunStore
 from tune.trial.outcome import Outcome
 
 
-def reap_and_close(study: Any, config: Config, store: RunStore, folder: StudyFolder) -> list[int]:
+def reap_and_close(
+    study: Any, config: Config, store: RunStore, folder: StudyFolder, *, restarted: bool = False
+) -> list[int]:
     """End the attempts whose worker is gone, wherever it ran, make the followers that nobody made, close the runs.
+
+    Args:
+        study: Optuna's study.
+        config: Its configuration.
+        store: Where its runs are.
+        folder: Its files.
+        restarted: Whether the study itself was killed and somebody started it again; no trial is given up for that.
 
     Returns:
         The numbers of the attempts that were ended.
     """
-    gone = reap(study, grace_s=config.workers.grace_s, retries=retries_after("lost", config))
+    retries = retries_after("interrupted" if restarted else "lost", config)
+    gone = reap(study, grace_s=config.workers.grace_s, retries=retries, reached=folder.reached)
     with study_lock(study):
         mend(study)
     for number in gone:

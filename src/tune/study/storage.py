@@ -54,6 +54,11 @@ class StudyFolder:
         """Return the folder of one trial, by the number of its first attempt."""
         return self.path / "trials" / f"{number:04d}"
 
+    def reached(self, number: int) -> int:
+        """Return the optimizer step of a trial's newest checkpoint on this disk; 0 without one."""
+        steps = [path.name.removeprefix("step-") for path in self.trial(number).glob("checkpoints/step-*")]
+        return max((int(step) for step in steps if step.isdecimal()), default=0)
+
     def lock(self, what: str) -> FileLock:
         """Return a lock between the study's processes."""
         return FileLock(self.path / f".{what}.lock")

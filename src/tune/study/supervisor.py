@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from tune.config.schema import Config
 from tune.disk import is_disk_full
 from tune.errors import StudyError
-from tune.study.attempts import running
+from tune.study.attempts import running, silent_s
 from tune.study.claim import STOPPING, enqueue_grid
 from tune.study.crew import Crew, Member, how_it_ended
 from tune.study.database import patiently
@@ -26,6 +26,7 @@ from tune.trial.outcome import Outcome, State
 _POLL_S = 0.5
 _MOST_DEATHS = 3
 """Workers that may die one after another before they claim anything; then something is wrong with all of them."""
+_ENDS_WELL = (0, 130)  # nothing left to do; asked to stop
 _LATE_S = 10.0
 """A trial that takes too long is ended by its worker; one that cannot even do that, by the supervisor after this."""
 
@@ -52,6 +53,8 @@ class Supervisor:
     _crew: Crew = field(init=False)
     _deaths: int = 0
     _swept: float = 0.0
+    _looked: float = field(default_factory=time.time)
+    _awake_since: float = 0.0
 
     def __post_init__(self) -> None:
         """Make the crew, without anybody in it."""
@@ -85,7 +88,7 @@ class Supervisor:
 
     def _run(self) -> StudyRecord:
         self.study.set_user_attr(STOPPING, False)
-        self._sweep()
+        self._sweep(restarted=True)
         enqueue_grid(self.study, self.config)
         seen = {trial.number for trial in snapshot(self.study, self._folder).trials if trial.state in ENDED}
         ended_before = {trial.number for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()}
@@ -108,11 +111,13 @@ class Supervisor:
 
     def _look_after(self, now: StudyRecord) -> bool:
         """Bury the dead, end what takes too much, keep up the number of workers; return whether anything goes on."""
+        self._notice_sleep()
         for member in self._crew.take_dead():
             self._bury(member, failed("killed", f"{how_it_ended(member.process.returncode)}."))
+        self._end_frozen()
         self._end_greedy()
         self._end_late()
-        if time.monotonic() - self._swept > self.config.workers.heartbeat_s:
+        if time.monotonic() - self._swept > self.config.workers.heartbeat_s and not self._just_woke():
             self._sweep()
         n_left = now.n_trials - now.done - now.counts()["running"]
         if self.study.user_attrs.get(STOPPING):
@@ -125,13 +130,37 @@ class Supervisor:
     def _bury(self, member: Member, outcome: Outcome) -> None:
         """End what a worker ran; several that die without having run anything end the study."""
         n_ended = bury(self.study, member.signature, outcome, self.config, store=self.store, folder=self._folder)
-        self._deaths = 0 if n_ended or not member.process.returncode else self._deaths + 1
+        self._deaths = 0 if n_ended or member.process.returncode in _ENDS_WELL else self._deaths + 1
         if self._deaths >= _MOST_DEATHS:
             msg = (
                 f"{self._deaths} workers died in a row before they ran anything. Their log, {self._crew.log}, ends: "
                 f"{self._crew.last_words()}"
             )
             raise StudyError(msg)
+
+    def _notice_sleep(self) -> None:
+        """Give everybody time to wake up where this process itself did not run, as on a laptop that was closed."""
+        now = time.time()
+        if now - self._looked > self.config.workers.heartbeat_s + _LATE_S:
+            self._awake_since = now
+        self._looked = now
+
+    def _just_woke(self) -> bool:
+        return time.time() - self._awake_since < 2 * self.config.workers.heartbeat_s
+
+    def _end_frozen(self) -> None:
+        """End the workers of ours that do nothing any more, before they are waited for; others take their place."""
+        grace_s = self.config.workers.grace_s
+        if self._just_woke():
+            return
+        ages = silent_s(self.study)
+        silent = {
+            trial.user_attrs.get("worker", "")
+            for trial in running(self.study)
+            if ages.get(trial._trial_id, 0) > grace_s  # noqa: SLF001
+        }
+        for member in self._crew.take_frozen(silent, grace_s=grace_s):
+            self._bury(member, failed("lost", f"its worker gave no sign of life for {grace_s:g} s."))
 
     def _end_greedy(self) -> None:
         """End the workers that hold more memory than they may; the machine is worth more than a trial."""
@@ -156,10 +185,10 @@ class Supervisor:
             self._crew.kill(member)
             self._bury(member, failed("timeout", f"it took longer than workers.timeout_s={limit:g}."))
 
-    def _sweep(self) -> None:
+    def _sweep(self, *, restarted: bool = False) -> None:
         """Look for attempts whose worker is gone, wherever it ran, and for records that wait to be sent."""
         self._swept = time.monotonic()
-        reap_and_close(self.study, self.config, self.store, self._folder)
+        reap_and_close(self.study, self.config, self.store, self._folder, restarted=restarted)
         send_what_waits(self.study, self.store, self._folder)
 
     def _pause_if_full(self, ended_before: set[int]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from tune.config.schema import Config
 from tune.disk import free_bytes
-from tune.errors import Interrupted, Lost, StudyError
+from tune.errors import Interrupted, StudyError
 from tune.failpoint import reach
 from tune.files import write_json
 from tune.study.attempts import end, retries_after, root
@@ -100,7 +100,7 @@ class Worker:
         with Heart(self._study, claimed.trial, limits=self._config.workers, on_timeout=too_long) as heart:
             try:
                 self._stop.check()
-                recorder = self._record(claimed)
+                recorder = self._record(claimed, heart)
                 reach("trial: started")
                 outcome = self._taken(claimed, heart) or self._run(claimed.config, folder, recorder, heart)
                 _publish(recorder, self._folder.trial(claimed.root), outcome)
@@ -115,10 +115,11 @@ class Worker:
         if outcome.reason == "disk":
             raise StudyError(disk_advice(self._folder.runs, outcome.message))
 
-    def _record(self, claimed: Claim) -> BufferedRecorder:
+    def _record(self, claimed: Claim, heart: Heart) -> BufferedRecorder:
         from tune.config.compose import to_yaml
 
         recorder = record_of(claimed, self._study, self._store, self._folder)
+        recorder.before = lambda: heart.confirm(self._is_stopping)
         recorder.tags({"tune.attempt": str(claimed.attempt)})
         recorder.params({**claimed.point, "seed": claimed.config.seed})
         recorder.text("config.yaml", to_yaml(claimed.config))
@@ -160,9 +161,10 @@ class Worker:
 
     def _check(self, heart: Heart) -> None:
         self._stop.check()
-        if heart.lost:
-            msg = "somebody took this worker for dead and ended the trial; it is left to them."
-            raise Lost(msg)
+        heart.confirm(self._is_stopping)
+
+    def _is_stopping(self) -> bool:
+        return self._stop.asked is not None
 
     def _read_task(self, config: Config) -> Task:
         key = repr((config.data, config.evaluate, config.model))
@@ -180,6 +182,7 @@ class Worker:
             return
         if recorder is None:
             return
+        recorder.before = lambda: None  # it was ours to the end
         if outcome.reason:
             recorder.tags({"tune.reason": outcome.reason, "tune.message": outcome.message})
         recorder.finish(ENDS.get(outcome.reason, ENDS["failed"]))
@@ -195,9 +198,7 @@ class Worker:
         return outcome, {"retries": retries_after(outcome.reason, self._config)}
 
     def _patiently(self, action: Callable[[], T]) -> T:
-        return patiently(
-            action, limit_s=self._config.study.storage_wait_s, give_up=lambda: self._stop.asked is not None
-        )
+        return patiently(action, limit_s=self._config.study.storage_wait_s, give_up=self._is_stopping)
 
 
 def check_room(runs: Path, config: Config) -> None:

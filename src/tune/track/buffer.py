@@ -6,7 +6,7 @@ while a server is away they stay on disk, and what the process leaves behind the
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tune.errors import StoreAway, TuneError
@@ -71,6 +71,9 @@ class BufferedRecorder(JournalRecorder):
 
     def __init__(self, store: RunStore, journal: Journal) -> None:
         super().__init__(journal)
+        self.before: Callable[[], None] = lambda: None
+        """Is called before anything is recorded, and may raise: a process that froze may have lost the run."""
+
         self.trouble: str | None = None
         """What the store refused, or why it takes nothing; None where all is well."""
 
@@ -115,6 +118,7 @@ class BufferedRecorder(JournalRecorder):
         return done
 
     def _append(self, kind: str, value: object, *, at_ms: int | None = None) -> None:
+        self.before()
         super()._append(kind, value, at_ms=at_ms)
         with self._news:
             self._written += 1

@@ -56,7 +56,8 @@ def doubled_attempts(case: Case) -> list[Finding]:
 
 
 def _end_lost(case: Case, number: int) -> None:
-    reap(case.study, grace_s=case.config.workers.grace_s, retries=retries_after("lost", case.config))
+    retries = retries_after("lost", case.config)
+    reap(case.study, grace_s=case.config.workers.grace_s, retries=retries, reached=case.folder.reached)
     # A run that takes no end is looked at later, with all the others.
     with suppress(TrackingError):
         case.while_idle(number, lambda: close_run(case.last()[number], case.store, case.folder))
