@@ -16,6 +16,7 @@ from study_process import (
     states,
     trial_folder,
     tune,
+    wait_for_training,
     wait_until,
     workers,
 )
@@ -29,7 +30,7 @@ def test_a_trial_that_hangs_is_ended_at_its_time_and_the_next_one_starts(runs: P
     hang = f"trial: started=hang@{runs.parent / 'hung'}"
 
     began = time.monotonic()
-    done = tune(*TWO, "workers.timeout_s=20", folder=runs, TUNE_FAILPOINT=hang)
+    done = tune(*TWO, "workers.timeout_s=40", folder=runs, TUNE_FAILPOINT=hang)
     seconds = time.monotonic() - began
 
     assert done.returncode == 0, done.stderr
@@ -45,8 +46,8 @@ def test_a_trial_that_hangs_is_ended_at_its_time_and_the_next_one_starts(runs: P
 def test_a_process_that_cannot_even_end_its_trial_is_ended_by_the_supervisor(runs: Path, evidence) -> None:
     # Frozen: neither the trial nor the thread that watches its time runs. Alive for longer than its grace.
     study = started(*TWO, "workers.timeout_s=15", "workers.grace_s=600", "train.epochs=3000", folder=runs)
-    (worker,) = wait_until(lambda: workers(study), "a worker starts")
-    wait_until(lambda: "run_id" in str(record("cells", runs)["trials"]), "it runs a trial")
+    wait_for_training(runs, study="cells")
+    (worker,) = workers(study)
     worker.suspend()
     frozen = time.monotonic()
     wait_until(lambda: not worker.is_running(), "it is ended", limit_s=60)
