@@ -26,6 +26,7 @@ from tune.study.worker import check_room
 from tune.track.buffer import BufferedRecorder, buffered_run
 from tune.track.environment import environment
 from tune.track.folder import check_writable
+from tune.track.output import print_no_secrets
 from tune.track.place import open_store
 from tune.track.recorder import RunStatus
 from tune.track.records import StudyRecord
@@ -160,6 +161,7 @@ def work(name: str, config: Config) -> int:
     from tune.study.worker import Worker
 
     runs = paths.runs_dir(config.track.folder)
+    print_no_secrets()
     study = _wait_for_study(name, config, runs)
     os.environ.update(thread_variables(n_threads(stored_config(study))) | os.environ)
     try:
