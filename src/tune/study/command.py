@@ -14,7 +14,7 @@ from tune.config.schema import Config
 from tune.disk import refuse_network_disk
 from tune.errors import AssetError, ConfigError, Interrupted, StudyError, nearest
 from tune.study.claim import STOPPING
-from tune.study.database import sqlite_file, storage_url
+from tune.study.database import sqlite_file, storage_url, unless_away
 from tune.study.lock import study_lock
 from tune.study.machine import n_threads, n_workers, thread_variables
 from tune.study.progress import Screen
@@ -97,8 +97,9 @@ def run_study(config: Config) -> StudyRecord:
     finally:
         recorder.finish(status)
         recorder.close(_SEND_S)
-        if n_waiting := send_what_waits(study, store, folder):
-            screen.warn(_WAITING.format(n=n_waiting, folder=folder.path, name=folder.name))
+        with unless_away():  # then it was said already, and the next command sends
+            if n_waiting := send_what_waits(study, store, folder):
+                screen.warn(_WAITING.format(n=n_waiting, folder=folder.path, name=folder.name))
     return now
 
 
