@@ -78,6 +78,15 @@ def looks_for_its_study(worker: "subprocess.Popen[str]") -> bool:
     return any("numpy" in place.path for place in psutil.Process(worker.pid).memory_maps())
 
 
+def test_a_worker_waits_no_longer_for_a_study_that_was_made_and_not_started(runs: Path) -> None:
+    open_study(compose(["+sweep=spread"], config_dir=CONF), runs)
+
+    done = tune("worker", "spread", "workers.wait_s=1", folder=runs, timeout=60)
+
+    assert done.returncode == 2
+    assert "the study spread was made and not started" in done.stderr
+
+
 @pytest.mark.promise(10)
 @pytest.mark.slow
 def test_eight_processes_at_one_sqlite_file_lose_nothing_and_tell_nothing_twice(runs: Path, evidence) -> None:

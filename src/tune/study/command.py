@@ -180,9 +180,11 @@ def _wait_for_study(name: str, config: Config, runs: Path) -> Any:
             study = load_study(name, config, runs)
             if "config" in study.user_attrs and "run_id" in study.user_attrs:
                 return study
-        except StudyError:
-            if time.monotonic() > until:
-                raise
+            missing = StudyError(f"the study {name} was made and not started. Give its command, +sweep=…, again.")
+        except StudyError as error:
+            missing = error
+        if time.monotonic() > until:
+            raise missing
         time.sleep(_LOOK_S)
 
 
