@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study_process import SMALL, only_run, processes, started, tune, wait_for_training
+from tests.promises.study_process import SMALL, only_run, processes, started, tune, wait_for_training
 from tune.config import metrics
 from tune.config.compose import compose
 from tune.track.mlflow_store import MlflowStore

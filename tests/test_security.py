@@ -17,6 +17,8 @@ from tune import paths
 from tune.data.load import embedded_texts
 from tune.model.assets import embedded_folder
 
+pytestmark = pytest.mark.promise(25)
+
 PROBE = """
 import sys
 from tune.cli import main

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from rows import TITLES
-from study_process import CELLS, environment, kill_all, processes_of, tune
-from table import FAIL, NOT_RUN, PASS, rows
+from tests.promises.rows import TITLES
+from tests.promises.study_process import CELLS, environment, kill_all, processes_of, tune
+from tests.promises.table import FAIL, NOT_RUN, PASS, rows
 
 REPORTS: list[pytest.TestReport] = []
 

@@ -29,6 +29,3 @@ TITLES = {
     26: "secrets: in no file, param, tag, log or page",
     27: "the web pages: this machine alone",
 }
-
-NOT_YET = {9, 10, 11, 12, 25, 26, 27}
-"""Rows that nothing shows yet. To be emptied."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from study_process import (
+from tests.promises.study_process import (
     CELLS,
     adapters,
     alive,

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study_process import (
+from tests.promises.study_process import (
     CELLS,
     adapters,
     alive,

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from study_process import (
+from tests.promises.study_process import (
     CELLS,
     attempts_at,
     kill_study,

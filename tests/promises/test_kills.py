@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from study_process import (
+from tests.promises.study_process import (
     CELLS,
     LONGER,
     adapters,

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study_process import (
+from tests.promises.study_process import (
     CELLS,
     folder_sha256,
     record,

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import poison
-from study_process import (
+from tests.promises import poison
+from tests.promises.study_process import (
     CELLS,
     SMALL,
     checkpoints,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from study_process import (
+from tests.promises.study_process import (
     CELLS,
     adapters,
     attempts_at,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rows import TITLES
-from table import FAIL, NOT_RUN, PASS, rows
+from tests.promises.rows import TITLES
+from tests.promises.table import FAIL, NOT_RUN, PASS, rows
 
 
 def report(number: int, outcome: Any, *, when: Any = "call", longrepr: Any = None, **more: Any) -> pytest.TestReport:

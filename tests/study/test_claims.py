@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from tests.study.test_attempts import DONE, failed, new_study
+from tune.config.compose import compose
 from tune.config.schema import Config
 from tune.study import attempts, claim
 from tune.study.attempts import end, reap
 from tune.study.claim import Claim
 from tune.study.signature import sign
 from tune.study.space import parse_space
+from tune.study.storage import open_study
 
 
 class Died(BaseException):
@@ -83,6 +85,21 @@ def test_a_cell_of_a_grid_stays_whole_when_its_claim_is_cut_off_half_drawn(tmp_p
 
     waiting = [t for t in study.get_trials(deepcopy=False) if t.state.name == "WAITING"]
     assert waiting[-1].system_attrs["fixed_params"] == cells[0]
+
+
+def test_a_worker_that_comes_before_the_queue_is_filled_takes_a_cell_of_the_grid(tmp_path: Path) -> None:
+    config = compose(["+sweep=smoke"])
+    study, _ = open_study(config, tmp_path)
+    assert config.sweep is not None
+    config.sweep.space = {"lora.rank": [2, 4], "lora.alpha": [8, 16]}
+
+    early = take(study, config)
+    claim.enqueue_grid(study, config)
+    late = [take(study, config) for _ in range(3)]
+
+    cells = [tuple(sorted(one.point.items())) for one in (early, *late)]
+    assert len(set(cells)) == 4
+    assert claim.claim(study, config, parse_space(config), worker=sign()) is None
 
 
 def test_the_same_configuration_is_known_again_unless_its_seed_differs(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a run was made with, and what is never written about it."""
 
+import os
 import platform
 import socket
 import subprocess
@@ -166,3 +167,34 @@ def _git(folder: Path, *words: str) -> str:
 
 def _env() -> dict[str, str]:
     return {"PYTHONPATH": str(paths.PACKAGE.parent), "PATH": ""}
+
+
+PRINTS = """
+import logging, os, sys, traceback
+from tune.track.output import print_no_secrets
+print_no_secrets()
+secret = os.environ["A_PASSWORD"]
+print("out", secret)
+sys.stderr.writelines([f"lines {secret}\\n"])
+logging.warning("log %s", secret)
+try:
+    raise ValueError(f"one\\ntwo {secret}")
+except ValueError as error:
+    traceback.print_exception(error)
+assert sys.stderr.fileno() == 2
+raise RuntimeError(f"last {secret}")
+"""
+
+
+def test_what_a_process_prints_holds_no_secret() -> None:
+    secret = "correct horse/battery+staple"  # noqa: S105 - of nobody
+    command = [sys.executable, "-c", PRINTS]
+    done = subprocess.run(
+        command, env=os.environ | {"A_PASSWORD": secret}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stdout == "out ***\n"
+    for said in ("lines ***", "WARNING:root:log ***", "ValueError: one\ntwo ***", "RuntimeError: last ***"):
+        assert said in done.stderr
+    assert secret not in done.stderr

@@ -18,6 +18,7 @@ from tune.track.folder import ui_command
 # MLflow's own use of SQLAlchemy, on import
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.promise(27),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"),
 ]
 

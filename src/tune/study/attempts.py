@@ -20,6 +20,7 @@ from tune.failpoint import reach
 from tune.study.database import engine
 from tune.study.lock import study_lock
 from tune.study.signature import is_gone
+from tune.track.environment import redact
 from tune.trial.outcome import Outcome, State
 
 HANDED_ON = ("root", "attempt", "run_id")
@@ -156,8 +157,9 @@ def _end(
     )
     attrs: dict[str, Any] = {
         "reason": outcome.reason,
-        "message": outcome.message,
-        "notes": outcome.notes,
+        # An error's words may hold what a library was given; the database may be on another machine.
+        "message": redact(outcome.message),
+        "notes": [redact(note) for note in outcome.notes],
         "metrics": outcome.metrics,
         "ended": outcome.state.value,
         "again": again,

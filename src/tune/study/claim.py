@@ -48,14 +48,9 @@ class Claim:
 
 def enqueue_grid(study: Any, config: Config) -> None:
     """Put the cells of a grid in the queue, those that are not there yet."""
-    if config.study.sampler is not Sampler.grid:
-        return
-    dimensions = parse_space(config)
-    with study_lock(study):
-        there = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
-        for cell in grid(dimensions)[: n_wanted(config, dimensions)]:
-            if cell not in there:
-                study.enqueue_trial(cell)
+    if config.study.sampler is Sampler.grid:
+        with study_lock(study):
+            _enqueue_cells(study, config, parse_space(config))
 
 
 def claim(study: Any, config: Config, dimensions: Sequence[Dimension], *, worker: str) -> Claim | None:
@@ -67,8 +62,11 @@ def claim(study: Any, config: Config, dimensions: Sequence[Dimension], *, worker
         if study.user_attrs.get(STOPPING):
             return None
         mend(study)
-        trials = study.get_trials(deepcopy=False)
-        waiting = [trial for trial in trials if trial.state.name == "WAITING"]
+        trials, waiting = _trials_and_queue(study)
+        if not waiting and config.study.sampler is Sampler.grid:
+            # A worker that was there before its study may come before the supervisor has filled the queue.
+            _enqueue_cells(study, config, dimensions)
+            trials, waiting = _trials_and_queue(study)
         roots = sorted({root(trial) for trial in trials})
         if not waiting and len(roots) >= n_wanted(config, dimensions):
             return None
@@ -96,6 +94,18 @@ def claim(study: Any, config: Config, dimensions: Sequence[Dimension], *, worker
         config=changed,
         twin=twin,
     )
+
+
+def _enqueue_cells(study: Any, config: Config, dimensions: Sequence[Dimension]) -> None:
+    there = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
+    for cell in grid(dimensions)[: n_wanted(config, dimensions)]:
+        if cell not in there:
+            study.enqueue_trial(cell)
+
+
+def _trials_and_queue(study: Any) -> tuple[list[Any], list[Any]]:
+    trials = study.get_trials(deepcopy=False)
+    return trials, [trial for trial in trials if trial.state.name == "WAITING"]
 
 
 def _twin(trials: Sequence[Any], own: int, point: dict[str, Value], seed: int) -> int | None:

@@ -14,7 +14,7 @@ from tune.config.schema import Config
 from tune.disk import refuse_network_disk
 from tune.errors import AssetError, ConfigError, Interrupted, StudyError, nearest
 from tune.study.claim import STOPPING
-from tune.study.database import sqlite_file, storage_url
+from tune.study.database import sqlite_file, storage_url, unless_away
 from tune.study.lock import study_lock
 from tune.study.machine import n_threads, n_workers, thread_variables
 from tune.study.progress import Screen
@@ -26,6 +26,7 @@ from tune.study.worker import check_room
 from tune.track.buffer import BufferedRecorder, buffered_run
 from tune.track.environment import environment
 from tune.track.folder import check_writable
+from tune.track.output import print_no_secrets
 from tune.track.place import open_store
 from tune.track.recorder import RunStatus
 from tune.track.records import StudyRecord
@@ -96,8 +97,9 @@ def run_study(config: Config) -> StudyRecord:
     finally:
         recorder.finish(status)
         recorder.close(_SEND_S)
-        if n_waiting := send_what_waits(study, store, folder):
-            screen.warn(_WAITING.format(n=n_waiting, folder=folder.path, name=folder.name))
+        with unless_away():  # then it was said already, and the next command sends
+            if n_waiting := send_what_waits(study, store, folder):
+                screen.warn(_WAITING.format(n=n_waiting, folder=folder.path, name=folder.name))
     return now
 
 
@@ -163,6 +165,7 @@ def work(name: str, config: Config) -> NoReturn:
     from tune.study.worker import Worker
 
     runs = paths.runs_dir(config.track.folder)
+    print_no_secrets()
     study = _wait_for_study(name, config, runs)
     os.environ.update(thread_variables(n_threads(stored_config(study))) | os.environ)
     code = 0
@@ -183,9 +186,11 @@ def _wait_for_study(name: str, config: Config, runs: Path) -> Any:
             study = load_study(name, config, runs)
             if "config" in study.user_attrs and "run_id" in study.user_attrs:
                 return study
-        except StudyError:
-            if time.monotonic() > until:
-                raise
+            missing = StudyError(f"the study {name} was made and not started. Give its command, +sweep=…, again.")
+        except StudyError as error:
+            missing = error
+        if time.monotonic() > until:
+            raise missing
         time.sleep(_LOOK_S)
 
 

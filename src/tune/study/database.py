@@ -105,6 +105,16 @@ def patiently(action: Callable[[], T], *, limit_s: float, give_up: Callable[[], 
         pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
+@contextmanager
+def unless_away() -> Iterator[None]:
+    """Leave the block where the database goes away in it; for what whoever comes next does too."""
+    try:
+        yield
+    except Exception as error:
+        if not is_away(error):
+            raise
+
+
 def is_away(error: BaseException | None) -> bool:
     """Return whether the database could not be reached, or was kept locked, and may be there again in a moment."""
     from sqlalchemy.exc import InterfaceError, OperationalError

@@ -6,6 +6,7 @@ from typing import Any
 from tune.errors import TrackingError
 from tune.study.attempts import attempt, root, running
 from tune.study.claim import Claim
+from tune.study.database import unless_away
 from tune.study.storage import StudyFolder
 from tune.track.buffer import BufferedRecorder, buffered_run
 from tune.track.recorder import RunStatus
@@ -43,7 +44,8 @@ def record_of(claimed: Claim, study: Any, store: RunStore, folder: StudyFolder) 
     if run_id or claimed.attempt > 1:
         recorder.reopen()
     if recorder.run_id and not run_id:
-        claimed.trial.set_user_attr("run_id", recorder.run_id)
+        with unless_away():  # how the trial ends is told with it
+            claimed.trial.set_user_attr("run_id", recorder.run_id)
     return recorder
 
 

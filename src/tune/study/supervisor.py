@@ -2,9 +2,10 @@
 
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tune.config.schema import Config
 from tune.disk import is_disk_full
@@ -12,7 +13,7 @@ from tune.errors import StudyError
 from tune.study.attempts import running, silent_s
 from tune.study.claim import STOPPING, enqueue_grid
 from tune.study.crew import Crew, Member, how_it_ended
-from tune.study.database import patiently
+from tune.study.database import patiently, unless_away
 from tune.study.machine import held_memory, memory_limit, n_workers
 from tune.study.reaper import bury, reap_and_close
 from tune.study.record import send_what_waits
@@ -22,6 +23,8 @@ from tune.track.records import ENDED, StudyRecord, TrialRecord
 from tune.track.store import RunStore
 from tune.trial.failure import failed
 from tune.trial.outcome import Outcome, State
+
+T = TypeVar("T")
 
 _POLL_S = 0.5
 _MOST_DEATHS = 3
@@ -95,19 +98,22 @@ class Supervisor:
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         try:
             while True:
-                now = patiently(lambda: snapshot(self.study, self._folder), limit_s=self.config.study.storage_wait_s)
+                now = self._patiently(lambda: snapshot(self.study, self._folder))
                 for trial in now.trials:
                     if trial.state in ENDED and trial.number not in seen:
                         seen.add(trial.number)
                         self.watcher.ended(now, trial)
                 self.watcher.moved(now)
-                going_on = patiently(lambda: self._look_after(now), limit_s=self.config.study.storage_wait_s)  # noqa: B023
-                self._pause_if_full(ended_before)
+                going_on = self._patiently(lambda: self._look_after(now))  # noqa: B023
+                self._patiently(lambda: self._pause_if_full(ended_before))
                 if not going_on:
-                    return snapshot(self.study, self._folder)
+                    return self._patiently(lambda: snapshot(self.study, self._folder))
                 time.sleep(_POLL_S)
         finally:
             self._stop()
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        return patiently(action, limit_s=self.config.study.storage_wait_s)
 
     def _look_after(self, now: StudyRecord) -> bool:
         """Bury the dead, end what takes too much, keep up the number of workers; return whether anything goes on."""
@@ -202,4 +208,5 @@ class Supervisor:
         had_workers = bool(self._crew.members)
         self._crew.stop()
         if had_workers:
-            self._sweep()
+            with unless_away():
+                self._sweep()

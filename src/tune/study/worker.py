@@ -18,7 +18,7 @@ from tune.failpoint import reach
 from tune.files import write_json
 from tune.study.attempts import end, retries_after, root
 from tune.study.claim import Claim, claim
-from tune.study.database import patiently
+from tune.study.database import patiently, unless_away
 from tune.study.heart import Heart, die_with_supervisor
 from tune.study.machine import limit_own_memory, memory_limit
 from tune.study.reaper import reap_and_close
@@ -78,7 +78,8 @@ class Worker:
                 claimed = self._patiently(self._claim)
                 if claimed is None:
                     return
-                claimed.trial.set_user_attr("claim_s", time.monotonic() - began)
+                with unless_away():
+                    claimed.trial.set_user_attr("claim_s", time.monotonic() - began)
             self._one(claimed)
             self._stop.check()
             n_done += 1
@@ -129,7 +130,8 @@ class Worker:
         """Return the result of the trial with the same configuration, when it has one; None where there is none."""
         while claimed.twin is not None:
             self._check(heart)
-            alike = [trial for trial in self._study.get_trials(deepcopy=False) if root(trial) == claimed.twin]
+            trials = self._patiently(lambda: self._study.get_trials(deepcopy=False))
+            alike = [trial for trial in trials if root(trial) == claimed.twin]
             last = max(alike, key=lambda trial: trial.number)
             if last.state.name == "COMPLETE":
                 folder = self._folder.trial(claimed.root)

@@ -1,19 +1,21 @@
 """Which kind of end an error is, in one word: the study retries, counts and explains by it."""
 
 import errno
+import sys
 import traceback
 from collections.abc import Iterator
 
 from tune.disk import is_disk_full
 from tune.errors import DataError, TrialError, TuneError
+from tune.track.environment import redact
 from tune.trial.outcome import Outcome, State
 
 _MEMORY_WORDS = ("can't allocate memory", "out of memory", "bad_alloc", "ALLOC_FAILED", "Cannot allocate memory")
 
 
 def failure(error: BaseException) -> Outcome:
-    """Return how an error ended the trial; the traceback of a bug goes to the worker's log."""
-    message = str(error).strip() or type(error).__name__
+    """Return how an error ended the trial, in words without secrets; the traceback of a bug goes to standard error."""
+    message = redact(str(error).strip()) or type(error).__name__
     if isinstance(error, TrialError):
         return failed(error.reason, message)
     if is_disk_full(error):
@@ -24,7 +26,7 @@ def failure(error: BaseException) -> Outcome:
         return failed("data", message)
     if isinstance(error, TuneError):
         return failed("setup", message)
-    traceback.print_exception(error)
+    sys.stderr.write(redact("".join(traceback.format_exception(error))))
     return failed("bug", f"{type(error).__name__}: {message}")
 
 
