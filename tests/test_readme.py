@@ -19,11 +19,20 @@ LINES = [
     if line.strip()
 ]
 TUNE = [line for line in LINES if line.startswith(("./scripts/tune", "python -m tune"))]
+EXPORTS = [line for line in LINES if line.startswith("export ")]
 
 
 def test_the_commands_are_found() -> None:
     assert len(TUNE) >= 8
-    assert set(LINES) - set(TUNE) == {"./scripts/test"}
+    assert set(LINES) - set(TUNE) - set(EXPORTS) == {"./scripts/test"}
+
+
+def test_the_variables_are_read() -> None:
+    source = "".join(file.read_text() for file in (TOP / "src").rglob("*.py"))
+
+    assert len(EXPORTS) == 2
+    for line in EXPORTS:
+        assert f'"{line.removeprefix("export ").partition("=")[0]}"' in source
 
 
 @pytest.mark.parametrize("line", TUNE)

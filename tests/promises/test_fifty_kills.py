@@ -46,12 +46,15 @@ def test_fifty_random_kills_change_nothing(runs: Path, tmp_path: Path, evidence)
     began = time.monotonic()
     study = started(*THIRTY, folder=runs)
     while sum(killed.values()) < N_KILLS:
-        time.sleep(chance.uniform(0.3, 3.0))
+        time.sleep(chance.uniform(0.5, 11))  # a worker is there after about five seconds
         if study.poll() is not None:
             assert not finished(runs), f"all trials had ended after {sum(killed.values())} kills"
             study = started(*THIRTY, folder=runs)
             continue
-        whom, how = chance.choice((SUPERVISOR, WORKER, WORKER, TRIAL)), chance.choice((signal.SIGKILL, signal.SIGTERM))
+        whom, how = (
+            chance.choice((SUPERVISOR, WORKER, WORKER, TRIAL, TRIAL)),
+            chance.choice((signal.SIGKILL, signal.SIGTERM)),
+        )
         if kill(study, whom, how, chance, runs):
             killed[f"{whom} {how.name}"] += 1
     if study.poll() is None:
