@@ -86,12 +86,19 @@ def test_a_report_of_a_study_that_is_not_there_names_those_that_are(smoke: Path)
 
 def test_ctrl_c_leaves_no_orphans_and_nothing_running(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
-    study = started("+sweep=smoke", "data.n_train=2000", folder=folder)
+    study = started("+sweep=smoke", "data.n_train=8000", folder=folder)
     wait_for_training(folder)
+    second = tune("+sweep=smoke", "data.n_train=8000", folder=folder)
+    meanwhile = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
+    parent = MlflowStore(folder, "tune").read(meanwhile["run_id"])
 
     study.send_signal(signal.SIGINT)
     _, said = study.communicate(timeout=60)
 
+    assert second.returncode == 2
+    assert "is being run by another process" in second.stderr
+    assert parent is not None
+    assert parent.status == "running", "the second command touched nothing of it"
     assert study.returncode == 130, said
     assert "goes on where this one ended" in said
     assert not [line for line in processes() if str(folder) in line]

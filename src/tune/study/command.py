@@ -12,7 +12,7 @@ from tune.config.compose import difference
 from tune.config.metrics import metric_names
 from tune.config.schema import Config
 from tune.disk import refuse_network_disk
-from tune.errors import AssetError, ConfigError, Interrupted, StudyError, nearest
+from tune.errors import AssetError, ConfigError, Interrupted, StudyError, TuneError, nearest
 from tune.study.claim import STOPPING
 from tune.study.database import sqlite_file, storage_url, unless_away
 from tune.study.lock import study_lock
@@ -21,7 +21,7 @@ from tune.study.progress import Screen
 from tune.study.record import send_what_waits
 from tune.study.space import Choices, Dimension, Span, parse_space
 from tune.study.storage import StudyFolder, load_study, n_wanted, open_study, snapshot, stored_config, study_name
-from tune.study.supervisor import Supervisor
+from tune.study.supervisor import Supervisor, alone
 from tune.study.worker import check_room
 from tune.track.buffer import BufferedRecorder, buffered_run
 from tune.track.environment import environment
@@ -80,17 +80,24 @@ def run_study(config: Config) -> StudyRecord:
         return now
     check_room(runs, config)
     _fetch_model(config)
-    store = open_store(config.track, runs)
+    with alone(folder):
+        return _supervise(study, config, folder, screen)
+
+
+def _supervise(study: Any, config: Config, folder: StudyFolder, screen: Screen) -> StudyRecord:
+    store = open_store(config.track, folder.runs)
     store.prepare()
     recorder = _record(study, config, store, folder)
     status = RunStatus.killed
     try:
         recorder.text("environment.txt", "\n".join(f"{key}: {value}" for key, value in environment().items()))
         with screen:
-            now = Supervisor(study=study, config=config, runs=runs, store=store, watcher=screen).run()
+            now = Supervisor(study=study, config=config, runs=folder.runs, store=store, watcher=screen).run()
         best = now.ranked()[:1]
         recorder.metrics({f"best/{now.metric}": best[0].metrics[now.metric]} if best else {})
         status = parent_status(now)
+    except TuneError:
+        raise  # it pauses: the same command goes on
     except Exception:
         status = RunStatus.failed
         raise

@@ -2,10 +2,13 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+from filelock import Timeout
 
 from tune.config.schema import Config
 from tune.disk import is_disk_full
@@ -44,6 +47,21 @@ class Watcher(Protocol):
         """Show what is going on."""
 
 
+@contextmanager
+def alone(folder: StudyFolder) -> Iterator[None]:
+    """Be the one supervisor of a study on this machine; whoever comes second touches nothing of it.
+
+    Raises:
+        StudyError: There is one already.
+    """
+    try:
+        with folder.lock("supervisor").acquire(timeout=0):
+            yield
+    except Timeout as error:
+        msg = f"the study {folder.name} is being run by another process. Wait for it, or stop it first."
+        raise StudyError(msg) from error
+
+
 @dataclass(slots=True)
 class Supervisor:
     """Runs one study to its end with workers on this machine."""
@@ -65,21 +83,14 @@ class Supervisor:
         self._crew = Crew(study_name=self.study.study_name, config=self.config, runs=self.runs, log=log)
 
     def run(self) -> StudyRecord:
-        """Return the study when all its trials have ended.
+        """Return the study when all its trials have ended. To be called inside `alone`.
 
         Raises:
             KeyboardInterrupt: Somebody asked to stop; trials that ran are back in the queue.
-            StudyError: Another supervisor runs this study, workers cannot be started, or the disk is full.
+            StudyError: Workers cannot be started, the database was away for too long, or the disk is full.
         """
-        from filelock import Timeout
-
-        lock = self._folder.lock("supervisor")
         try:
-            with lock.acquire(timeout=0):
-                return self._run()
-        except Timeout as error:
-            msg = f"the study {self.study.study_name} is being run by another process. Wait for it, or stop it first."
-            raise StudyError(msg) from error
+            return self._run()
         except Exception as error:
             if isinstance(error, StudyError) or not is_disk_full(error):
                 raise
