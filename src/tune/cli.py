@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune.config.schema import Config
-from tune.errors import ConfigError, TrialError, TuneError, nearest
+from tune.errors import ConfigError, StudyError, TrialError, TuneError, nearest
 
 HELP = """\
 tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it hurt the model.
@@ -35,6 +35,8 @@ tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it
 Sweeps: {sweeps}.
 Groups: {groups}.
 A study writes to mlruns/ (track.folder=…); models and base scores are kept in the cache (TUNE_CACHE).
+For several machines, in the environment: TUNE_STORAGE=postgresql+psycopg://USER:PASSWORD@HOST/DATABASE for the study,
+and TUNE_TRACKING_URI=http://HOST:PORT for MLflow.
 """
 
 PRIVATE = 0o077
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         if "--version" in arguments:
             return _version()
         words = read_words(arguments)
-        return COMMANDS[words.command](words)
+        return _run_command(words)
     except TuneError as error:
         print(f"tune: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks
         return 2
@@ -78,6 +80,24 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("tune: stopped. The same command goes on where this one ended.", file=sys.stderr)  # noqa: T201
         return 130
+
+
+def _run_command(words: Words) -> int:
+    try:
+        return COMMANDS[words.command](words)
+    except Exception as error:
+        if not _is_away(error):
+            raise
+        msg = "the study's database does not answer. When it is back, give the same command again."
+        raise StudyError(msg) from error
+
+
+def _is_away(error: Exception) -> bool:
+    if "sqlalchemy" not in sys.modules:  # then no database was asked
+        return False
+    from tune.study.database import is_away
+
+    return is_away(error)
 
 
 def read_words(arguments: Sequence[str]) -> Words:

@@ -395,12 +395,12 @@ def test_a_result_of_another_machine_is_looked_for_there(ward: Ward) -> None:
     assert checkup.notes == ("adapter and scores of trial 0 are not on this disk; look for them on faraway",)
 
 
-def test_checkpoints_of_a_trial_that_has_ended_go(ward: Ward) -> None:
-    ward.fail("diverged")
+def test_checkpoints_of_a_complete_trial_go(ward: Ward) -> None:
+    ward.complete()
     ward.fail("interrupted")
     old, needed = checkpoint(ward.folder(0)), checkpoint(ward.folder(1))
 
-    assert mended(ward) == ["trial 0 has ended, its checkpoints are still there"]
+    assert mended(ward) == ["trial 0 is complete, its checkpoints are still there"]
     assert not old.parent.exists()
     assert needed.exists(), "a waiting trial goes on from it"
 
@@ -452,7 +452,7 @@ def test_a_folder_of_no_trial_is_said(ward: Ward) -> None:
 
 def test_a_damaged_record_is_one_finding_and_the_rest_is_looked_at(tmp_path: Path) -> None:
     ward = new_ward(tmp_path / "runs", "damaged")
-    ward.fail("bug")
+    ward.complete()
     checkpoint(ward.folder(0))
     for beside in ward.runs.glob("mlflow.db-*"):
         beside.unlink()

@@ -103,6 +103,12 @@ class BufferedStore(RunStore):
         self._recorders.append(recorder)
         return recorder
 
+    def read(self, run_id: str) -> RunRecord | None:
+        run = self.settled(self._store.read)(run_id)
+        if run is not None:
+            run.tags.pop(KEY_TAG, None)
+        return run
+
     def unfinished(self, study_run_id: str) -> list[str]:
         return self.settled(self._store.unfinished)(study_run_id)
 

@@ -88,7 +88,14 @@ def end(
         return _end(study, number, outcome, value=value, retries=retries, about=about)
 
 
-def reap(study: Any, *, grace_s: float, retries: int, reached: Callable[[int], int] = lambda _: 0) -> list[int]:
+def reap(
+    study: Any,
+    *,
+    grace_s: float,
+    retries: int,
+    reached: Callable[[int], int] = lambda _: 0,
+    reason: str = "lost",
+) -> list[int]:
     """End the attempts whose worker is gone, and return their numbers.
 
     Gone is a worker that never gave a sign of life (claims are made under the lock, so it died in one), whose process
@@ -99,12 +106,13 @@ def reap(study: Any, *, grace_s: float, retries: int, reached: Callable[[int], i
         grace_s: How long a worker may be silent.
         retries: How many attempts in a row may be lost before a trial is given up.
         reached: Returns how far the trial of this number has got; one that gets on is not given up.
+        reason: The word for it.
     """
     with study_lock(study):
         lost = gone(study, grace_s=grace_s)
         for number, why in lost.items():
             step = reached(root(study.get_trials(deepcopy=False)[number]))
-            outcome = Outcome(state=State.failed, reason="lost", message=f"{why}.")
+            outcome = Outcome(state=State.failed, reason=reason, message=f"{why}.")
             _end(study, number, outcome, retries=retries, about={"reached": step})
         return list(lost)
 
@@ -130,6 +138,19 @@ def lonely(study: Any) -> list[Any]:
     trials = study.get_trials(deepcopy=False)
     followed = {trial.user_attrs.get("retry_of") for trial in trials}
     return [trial for trial in trials if superseded(trial) and trial.number not in followed]
+
+
+def let_go(study: Any, worker: str) -> list[int]:
+    """End what a worker seems to run while it asks for something to run; return the numbers.
+
+    So it is where the database went away at the end of a claim: the claim was whole, and nobody knows of it.
+    """
+    outcome = Outcome(state=State.failed, reason="interrupted", message="its claim was cut off.")
+    with study_lock(study):
+        own = [trial.number for trial in running(study) if trial.user_attrs.get("worker") == worker]
+        for number in own:
+            _end(study, number, outcome, retries=sys.maxsize)
+    return own
 
 
 def beat(study: Any, trial: Any) -> None:

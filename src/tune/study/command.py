@@ -33,6 +33,9 @@ from tune.track.records import StudyRecord
 from tune.track.store import RunStore
 from tune.trial.task import read_task
 
+_SETTLED = "settled"
+"""Attribute of a study whose record says all that there is to say."""
+
 _LOOK_S = 1.0
 _SEND_S = 30.0
 _WAITING = (
@@ -76,10 +79,11 @@ def run_study(config: Config) -> StudyRecord:
     folder = StudyFolder(runs=runs, name=study_name(config))
     now = snapshot(study, folder)
     screen.summary(_summary(config, dimensions, runs, is_new=is_new, now=now), title=study_name(config))
-    if now.done >= now.n_trials:
+    if now.done >= now.n_trials and study.user_attrs.get(_SETTLED):
         return now
-    check_room(runs, config)
-    _fetch_model(config)
+    if now.done < now.n_trials:
+        check_room(runs, config)
+        _fetch_model(config)
     with alone(folder):
         return _supervise(study, config, folder, screen)
 
@@ -105,7 +109,9 @@ def _supervise(study: Any, config: Config, folder: StudyFolder, screen: Screen) 
         recorder.finish(status)
         recorder.close(_SEND_S)
         with unless_away():  # then it was said already, and the next command sends
-            if n_waiting := send_what_waits(study, store, folder):
+            n_waiting = send_what_waits(study, store, folder)
+            study.set_user_attr(_SETTLED, not n_waiting and status is not RunStatus.killed)
+            if n_waiting:
                 screen.warn(_WAITING.format(n=n_waiting, folder=folder.path, name=folder.name))
     return now
 

@@ -125,7 +125,8 @@ class Crew:
 def how_it_ended(returncode: int) -> str:
     """Return in words how a worker's process ended."""
     if returncode < 0:
-        return f"its worker was killed by {signal.Signals(-returncode).name}"
+        named = {number.value: number.name for number in signal.Signals}
+        return f"its worker was killed by {named.get(-returncode, f'signal {-returncode}')}"
     return f"its worker exited with code {returncode}"
 
 

@@ -23,9 +23,31 @@ VARIABLE = "TUNE_STORAGE"
 
 T = TypeVar("T")
 
-_CONNECT_S = 10
+LOCK_LIMIT_S = 10.0
+"""How long a lock is waited for; it is held for milliseconds."""
+
+_POSTGRES = {
+    "connect_timeout": 10,
+    "options": "-c timezone=utc",
+    # A host that vanishes says nothing; the kernel alone would wait for it for hours.
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 40_000,
+}
 _LOCKED_S = 60  # how long sqlite itself waits for another process
 _LONGEST_PAUSE_S = 5.0
+
+
+class LockHeldError(StudyError):
+    """Somebody keeps the study's lock: a worker that froze with it, or a disk that does not answer."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the lock of the study ({name}) has been held for {LOCK_LIMIT_S:.0f} s by another process. See which one "
+            "hangs (python -m tune status NAME), end it, and give the same command again."
+        )
 
 
 def storage_url(config: Config, runs: Path) -> str:
@@ -120,6 +142,8 @@ def is_away(error: BaseException | None) -> bool:
     from sqlalchemy.exc import InterfaceError, OperationalError
 
     while error is not None:
+        if isinstance(error, LockHeldError):
+            return True
         if isinstance(error, OperationalError | InterfaceError):
             return "sqlite" not in type(error.orig).__module__ or "locked" in str(error.orig)
         if getattr(error, "connection_invalidated", False):
@@ -145,6 +169,7 @@ def advisory_lock(on: Any, name: str) -> Iterator[None]:
 
     # No transaction stands open while the lock is held: servers end those that idle.
     with on.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(select(func.set_config("lock_timeout", f"{LOCK_LIMIT_S:.0f}s", False)))
         connection.execute(select(func.pg_advisory_lock(advisory_key(name))))
         try:
             yield
@@ -183,8 +208,7 @@ def _engine_settings(url: str) -> dict[str, Any]:
     if sqlite_file(url):
         return {"connect_args": {"timeout": _LOCKED_S}}
     # One time zone for all: signs of life are compared by the database's clock without a zone.
-    connect = {"connect_timeout": _CONNECT_S, "options": "-c timezone=utc"} if url.startswith("postgresql") else {}
-    return {"pool_pre_ping": True, "connect_args": connect}
+    return {"pool_pre_ping": True, "connect_args": _POSTGRES if url.startswith("postgresql") else {}}
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -30,10 +31,11 @@ class Heart:
         study: Optuna's study.
         trial: The attempt.
         limits: How often it beats, and how long a trial may take.
-        on_timeout: Records that it took too long. After it the process ends: a trial that hangs hears nothing.
+        on_timeout: Records that it took too long; returns False where the trial had ended already. Else the process
+            ends after it: a trial that hangs hears nothing.
     """
 
-    def __init__(self, study: Any, trial: Any, *, limits: WorkersConfig, on_timeout: Callable[[], None]) -> None:
+    def __init__(self, study: Any, trial: Any, *, limits: WorkersConfig, on_timeout: Callable[[], bool]) -> None:
         self._study = study
         self._trial = trial
         self._limits = limits
@@ -80,13 +82,25 @@ class Heart:
         while not self._done.wait(min(_LOOK_S, every_s)):
             now = time.monotonic()
             if self._limits.timeout_s is not None and now - self._began > self._limits.timeout_s:
-                self._on_timeout()
-                _end_process()
+                self._time_is_up()
+                return
             if self.lost and now - self._lost_since > self._limits.grace_s:
                 _end_process()  # it hangs, and would hold its memory for nothing
             if not self.lost and now - beaten >= every_s:
                 beaten = now
                 self._beat()
+
+    def restart(self) -> None:
+        """Let the trial's time begin now."""
+        self._began = time.monotonic()
+
+    def _time_is_up(self) -> None:
+        was_ours = True
+        try:
+            was_ours = self._on_timeout()
+        finally:
+            if was_ours:  # else it ended a moment ago, and is about to say so
+                _end_process()
 
     def _beat(self) -> None:
         from optuna.trial import TrialState
@@ -95,10 +109,10 @@ class Heart:
         try:
             beat(self._study, self._trial)
             state = self._study.get_trials(deepcopy=False)[self._trial.number].state
-        except Exception as error:
-            if is_away(error):
-                return  # for a moment; the grace is many beats long
-            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the trial goes on and the next beat may do better
+            if not is_away(error):  # away for a moment: the grace is many beats long
+                traceback.print_exception(error)
+            return
         if state is TrialState.RUNNING:
             self._confirmed = asked
         elif not self._done.is_set():

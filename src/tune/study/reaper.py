@@ -3,7 +3,7 @@
 from typing import Any
 
 from tune.config.schema import Config
-from tune.study.attempts import end, mend, reap, retries_after, running, silent_s
+from tune.study.attempts import end, mend, reap, retries_after, root, running, silent_s
 from tune.study.lock import study_lock
 from tune.study.record import close_run
 from tune.study.storage import StudyFolder
@@ -26,8 +26,9 @@ def reap_and_close(
     Returns:
         The numbers of the attempts that were ended.
     """
-    retries = retries_after("interrupted" if restarted else "lost", config)
-    gone = reap(study, grace_s=config.workers.grace_s, retries=retries, reached=folder.reached)
+    reason = "interrupted" if restarted else "lost"
+    retries = retries_after(reason, config)
+    gone = reap(study, grace_s=config.workers.grace_s, retries=retries, reached=folder.reached, reason=reason)
     with study_lock(study):
         mend(study)
     for number in gone:
@@ -43,7 +44,11 @@ def bury(study: Any, signature: str, outcome: Outcome, config: Config, *, store:
     began = silent_s(study).keys()
     own = [t for t in running(study) if t.user_attrs.get("worker") == signature and t._trial_id in began]  # noqa: SLF001
     retries = retries_after(outcome.reason, config)
-    ended = [trial.number for trial in own if end(study, trial.number, outcome, retries=retries)]
+    ended = [
+        trial.number
+        for trial in own
+        if end(study, trial.number, outcome, retries=retries, about={"reached": folder.reached(root(trial))})
+    ]
     for number in ended:
         _close(study, number, store, folder)
     return len(ended)

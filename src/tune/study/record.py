@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from tune.errors import TrackingError
+from tune.errors import StoreAway, TrackingError
 from tune.study.attempts import attempt, root, running
 from tune.study.claim import Claim
 from tune.study.database import unless_away
@@ -74,10 +74,24 @@ def send_what_waits(study: Any, store: RunStore, folder: StudyFolder) -> int:
     """Send what journals of the study and of trials that nobody runs still hold; return how many lines stay."""
     in_hand = {folder.trial(root(trial)) for trial in running(study)}
     journals = {journal.parent for journal in folder.path.glob("**/run.jsonl")} - in_hand
-    n_waiting = 0
-    for place in sorted(place for place in journals if unsent(place)):
+    waiting = sorted(place for place in journals if unsent(place))
+    for place in waiting:
         try:
             replay(store, place)
-        except TrackingError:  # away, or refused: `doctor` says which
-            n_waiting += unsent(place)
-    return n_waiting
+        except StoreAway:
+            break  # it is for the others too
+        except TrackingError:
+            continue  # refused: `doctor` says why
+    return sum(map(unsent, waiting))
+
+
+def close_what_is_open(study: Any, store: RunStore, folder: StudyFolder) -> None:
+    """End the runs that are running although nobody runs their trial: whoever ended it died before it could say so."""
+    last = {root(trial): trial for trial in study.get_trials(deepcopy=False)}
+    by_run = {trial.user_attrs.get("run_id"): trial for trial in last.values()}
+    try:
+        for run_id in store.unfinished(study.user_attrs["run_id"]):
+            if run_id in by_run and by_run[run_id].state.name != "RUNNING":
+                close_run(by_run[run_id], store, folder)
+    except TrackingError as error:
+        logging.getLogger(__name__).warning("runs could not be looked through: %s", error)

@@ -7,13 +7,12 @@ tells which table of processes the PID stands in; START tells a process from a l
 import hashlib
 import os
 import socket
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import psutil
-
-_CLOCK_S = 1.0  # a process's start is read from a clock that may be set
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +24,25 @@ class Signature:
     """Which boot of which kernel, and which of its process tables."""
 
     pid: int
-    started: float
-    """Seconds since 1970."""
+    started: str
+    """When it did, by a clock that nobody sets: on Linux in ticks since the machine started."""
 
     def __str__(self) -> str:
         """Return the text that is stored."""
-        return f"{self.host}/{self.machine} {self.pid} {self.started:.2f}"
+        return f"{self.host}/{self.machine} {self.pid} {self.started}"
 
 
 def sign(pid: int | None = None) -> str:
     """Return the signature of a process of this machine, by default of this one."""
-    process = psutil.Process(pid or os.getpid())
-    return str(Signature(socket.gethostname(), _machine(), process.pid, process.create_time()))
+    pid = pid or os.getpid()
+    return str(Signature(socket.gethostname(), _machine(), pid, _start_of(pid)))
 
 
 def read_signature(text: str) -> Signature:
     """Return what a signature says."""
     place, pid, started = text.rsplit(" ", 2)
     host, _, machine = place.rpartition("/")
-    return Signature(host, machine, int(pid), float(started))
+    return Signature(host, machine, int(pid), started)
 
 
 def is_gone(text: str) -> bool:
@@ -54,11 +53,27 @@ def is_gone(text: str) -> bool:
 
 def _runs(signed: Signature) -> bool:
     try:
-        process = psutil.Process(signed.pid)
-        same = abs(process.create_time() - signed.started) < _CLOCK_S
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+        same = _start_of(signed.pid) == signed.started
+        return bool(same and psutil.Process(signed.pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def _start_of(pid: int) -> str:
+    """Return when a process started.
+
+    psutil adds the time of the machine's start, which moves when its clock is set: then all would seem to be others.
+
+    Raises:
+        psutil.NoSuchProcess: There is none.
+    """
+    if not sys.platform.startswith("linux"):
+        return f"{psutil.Process(pid).create_time():.2f}"
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise psutil.NoSuchProcess(pid) from error
+    return after_name.split()[19]  # field 22 of proc(5), the name is the second
 
 
 @cache

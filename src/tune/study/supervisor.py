@@ -19,7 +19,7 @@ from tune.study.crew import Crew, Member, how_it_ended
 from tune.study.database import patiently, unless_away
 from tune.study.machine import held_memory, memory_limit, n_workers
 from tune.study.reaper import bury, reap_and_close
-from tune.study.record import send_what_waits
+from tune.study.record import close_what_is_open, send_what_waits
 from tune.study.storage import StudyFolder, snapshot
 from tune.study.worker import check_room, disk_advice
 from tune.track.records import ENDED, StudyRecord, TrialRecord
@@ -33,6 +33,9 @@ _POLL_S = 0.5
 _MOST_DEATHS = 3
 """Workers that may die one after another before they claim anything; then something is wrong with all of them."""
 _ENDS_WELL = (0, 130)  # nothing left to do; asked to stop
+_ASKED_TO = (130, 2, -signal.SIGTERM)  # asked to stop; the database or the disk went away
+_SETTLING_S = 30.0
+"""The workers of a supervisor that was killed may outlive it by seconds."""
 _LATE_S = 10.0
 """A trial that takes too long is ended by its worker; one that cannot even do that, by the supervisor after this."""
 
@@ -73,6 +76,8 @@ class Supervisor:
     watcher: Watcher
     _crew: Crew = field(init=False)
     _deaths: int = 0
+    _dead: list[tuple[Member, Outcome]] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
     _swept: float = 0.0
     _looked: float = field(default_factory=time.time)
     _awake_since: float = 0.0
@@ -101,10 +106,9 @@ class Supervisor:
         return StudyFolder(runs=self.runs, name=self.study.study_name)
 
     def _run(self) -> StudyRecord:
-        self.study.set_user_attr(STOPPING, False)
-        self._sweep(restarted=True)
-        enqueue_grid(self.study, self.config)
-        seen = {trial.number for trial in snapshot(self.study, self._folder).trials if trial.state in ENDED}
+        self._patiently(self._begin)
+        begun = self._patiently(lambda: snapshot(self.study, self._folder))
+        seen = {trial.number for trial in begun.trials if trial.state in ENDED}
         ended_before = {trial.number for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()}
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         try:
@@ -116,12 +120,17 @@ class Supervisor:
                         self.watcher.ended(now, trial)
                 self.watcher.moved(now)
                 going_on = self._patiently(lambda: self._look_after(now))  # noqa: B023
-                self._patiently(lambda: self._pause_if_full(ended_before))
                 if not going_on:
                     return self._patiently(lambda: snapshot(self.study, self._folder))
+                self._patiently(lambda: self._pause_if_full(ended_before))
                 time.sleep(_POLL_S)
         finally:
             self._stop()
+
+    def _begin(self) -> None:
+        self.study.set_user_attr(STOPPING, False)
+        self._sweep()
+        enqueue_grid(self.study, self.config)
 
     def _patiently(self, action: Callable[[], T]) -> T:
         return patiently(action, limit_s=self.config.study.storage_wait_s)
@@ -129,14 +138,17 @@ class Supervisor:
     def _look_after(self, now: StudyRecord) -> bool:
         """Bury the dead, end what takes too much, keep up the number of workers; return whether anything goes on."""
         self._notice_sleep()
-        for member in self._crew.take_dead():
-            self._bury(member, failed("killed", f"{how_it_ended(member.process.returncode)}."))
-        self._end_frozen()
+        self._dead += [(member, _how_it_ended(member)) for member in self._crew.take_dead()]
+        self._end_frozen()  # first: one of them may hold the lock that all that follows waits for
         self._end_greedy()
         self._end_late()
+        if now.counts()["running"]:
+            self._deaths = 0
+        self._bury_dead()
         if time.monotonic() - self._swept > self.config.workers.heartbeat_s and not self._just_woke():
             self._sweep()
         n_left = now.n_trials - now.done - now.counts()["running"]
+        self._looked = time.time()
         if self.study.user_attrs.get(STOPPING):
             return bool(self._crew.members)
         wanted = min(n_workers(self.config), n_left + len(self._crew.members))
@@ -144,10 +156,16 @@ class Supervisor:
             self._crew.start()
         return bool(self._crew.members) or now.done < now.n_trials
 
-    def _bury(self, member: Member, outcome: Outcome) -> None:
-        """End what a worker ran; several that die without having run anything end the study."""
-        n_ended = bury(self.study, member.signature, outcome, self.config, store=self.store, folder=self._folder)
-        self._deaths = 0 if n_ended or member.process.returncode in _ENDS_WELL else self._deaths + 1
+    def _bury_dead(self) -> None:
+        """End what dead workers ran; several that die without having run anything end the study.
+
+        The database may go away in the middle, and then those who are left are buried the next time.
+        """
+        while self._dead:
+            member, outcome = self._dead[0]
+            n_ended = bury(self.study, member.signature, outcome, self.config, store=self.store, folder=self._folder)
+            self._dead.pop(0)
+            self._deaths = 0 if n_ended or member.process.returncode in _ENDS_WELL else self._deaths + 1
         if self._deaths >= _MOST_DEATHS:
             msg = (
                 f"{self._deaths} workers died in a row before they ran anything. Their log, {self._crew.log}, ends: "
@@ -156,11 +174,12 @@ class Supervisor:
             raise StudyError(msg)
 
     def _notice_sleep(self) -> None:
-        """Give everybody time to wake up where this process itself did not run, as on a laptop that was closed."""
-        now = time.time()
-        if now - self._looked > self.config.workers.heartbeat_s + _LATE_S:
-            self._awake_since = now
-        self._looked = now
+        """Give everybody time for a sign of life where none could be given or seen.
+
+        So it is after a laptop was closed, and after the database was away.
+        """
+        if time.time() - self._looked > self.config.workers.heartbeat_s + _LATE_S:
+            self._awake_since = time.time()
 
     def _just_woke(self) -> bool:
         return time.time() - self._awake_since < 2 * self.config.workers.heartbeat_s
@@ -177,7 +196,7 @@ class Supervisor:
             if ages.get(trial._trial_id, 0) > grace_s  # noqa: SLF001
         }
         for member in self._crew.take_frozen(silent, grace_s=grace_s):
-            self._bury(member, failed("lost", f"its worker gave no sign of life for {grace_s:g} s."))
+            self._dead.append((member, failed("lost", f"its worker gave no sign of life for {grace_s:g} s.")))
 
     def _end_greedy(self) -> None:
         """End the workers that hold more memory than they may; the machine is worth more than a trial."""
@@ -187,7 +206,7 @@ class Supervisor:
             if held > limit:
                 self._crew.kill(member)
                 message = f"its worker held {held / 1024**3:.1f} GiB, and workers.memory_gib is {limit / 1024**3:.1f}."
-                self._bury(member, Outcome(state=State.infeasible, reason="oom", message=message))
+                self._dead.append((member, Outcome(state=State.infeasible, reason="oom", message=message)))
 
     def _end_late(self) -> None:
         """End the workers whose trial takes too long and that did not end it themselves."""
@@ -200,11 +219,15 @@ class Supervisor:
         }
         for member in [member for member in self._crew.members if member.signature in signatures]:
             self._crew.kill(member)
-            self._bury(member, failed("timeout", f"it took longer than workers.timeout_s={limit:g}."))
+            self._dead.append((member, failed("timeout", f"it took longer than workers.timeout_s={limit:g}.")))
 
-    def _sweep(self, *, restarted: bool = False) -> None:
-        """Look for attempts whose worker is gone, wherever it ran, and for records that wait to be sent."""
+    def _sweep(self, *, stopping: bool = False) -> None:
+        """Look for attempts whose worker is gone, wherever it ran, and for records that wait to be sent.
+
+        What is found in the first moments, or at the end, went with a supervisor: no trial is to blame for that.
+        """
         self._swept = time.monotonic()
+        restarted = stopping or time.monotonic() - self._began < _SETTLING_S
         reap_and_close(self.study, self.config, self.store, self._folder, restarted=restarted)
         send_what_waits(self.study, self.store, self._folder)
 
@@ -216,8 +239,15 @@ class Supervisor:
                 raise StudyError(disk_advice(self.runs, trial.user_attrs["message"]))
 
     def _stop(self) -> None:
-        had_workers = bool(self._crew.members)
         self._crew.stop()
-        if had_workers:
-            with unless_away():
-                self._sweep()
+        with unless_away():
+            self._bury_dead()
+            self._sweep(stopping=True)
+            close_what_is_open(self.study, self.store, self._folder)
+
+
+def _how_it_ended(member: Member) -> Outcome:
+    code = member.process.returncode
+    if code in _ASKED_TO:  # it was on its way to put its trial back
+        return failed("interrupted", f"{how_it_ended(code)}.")
+    return failed("killed", f"{how_it_ended(code)}.")

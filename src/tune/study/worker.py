@@ -16,7 +16,7 @@ from tune.disk import free_bytes
 from tune.errors import Interrupted, StudyError
 from tune.failpoint import reach
 from tune.files import write_json
-from tune.study.attempts import end, retries_after, root
+from tune.study.attempts import end, let_go, retries_after, root
 from tune.study.claim import Claim, claim
 from tune.study.database import patiently, unless_away
 from tune.study.heart import Heart, die_with_supervisor
@@ -55,7 +55,8 @@ class Worker:
         self._store = open_store(self._config.track, runs)
         self._stop = StopRequest()
         self._name = sign()
-        self._reaped = -math.inf
+        self._reaped = time.monotonic()
+        self._was_cut_off = False
         self._bench: Any = None
         self._task: tuple[str, Task] | None = None
 
@@ -88,15 +89,20 @@ class Worker:
         if time.monotonic() - self._reaped > self._config.workers.grace_s:  # a supervisor does it more often
             self._reaped = time.monotonic()
             reap_and_close(self._study, self._config, self._store, self._folder)
-        return claim(self._study, self._config, self._dimensions, worker=self._name)
+        if self._was_cut_off:
+            let_go(self._study, self._name)
+        self._was_cut_off = True
+        claimed = claim(self._study, self._config, self._dimensions, worker=self._name)
+        self._was_cut_off = False
+        return claimed
 
     def _one(self, claimed: Claim) -> None:
         folder = self._folder.trial(claimed.root)
         recorder: BufferedRecorder | None = None
 
-        def too_long() -> None:
+        def too_long() -> bool:
             limit = self._config.workers.timeout_s
-            self._end(claimed, recorder, failed("timeout", f"it took longer than workers.timeout_s={limit:g}."))
+            return self._end(claimed, recorder, failed("timeout", f"it took longer than workers.timeout_s={limit:g}."))
 
         with Heart(self._study, claimed.trial, limits=self._config.workers, on_timeout=too_long) as heart:
             try:
@@ -140,6 +146,8 @@ class Worker:
                 metrics = last.user_attrs["metrics"]
                 return Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=(note,))
             if last.state.name != "RUNNING":
+                heart.restart()
+                self._patiently(lambda: claimed.trial.set_user_attr("started", time.time()))
                 return None
             time.sleep(_TWIN_S)
         return None
@@ -174,20 +182,21 @@ class Worker:
             self._task = (key, read_task(config))
         return self._task[1]
 
-    def _end(self, claimed: Claim, recorder: BufferedRecorder | None, outcome: Outcome) -> None:
-        """Tell the storage, and where it takes the result, the run."""
+    def _end(self, claimed: Claim, recorder: BufferedRecorder | None, outcome: Outcome) -> bool:
+        """Tell the storage, and where it takes the result, the run; return whether it did."""
         about = {"ending": uuid.uuid4().hex}
         if recorder and recorder.run_id:
             about["run_id"] = recorder.run_id  # MLflow may have been away when the trial began
         outcome, how = self._how(outcome)
         if not self._patiently(lambda: end(self._study, claimed.number, outcome, about=about, **how)):
-            return
+            return False
         if recorder is None:
-            return
+            return True
         recorder.before = lambda: None  # it was ours to the end
         if outcome.reason:
             recorder.tags({"tune.reason": outcome.reason, "tune.message": outcome.message})
         recorder.finish(ENDS.get(outcome.reason, ENDS["failed"]))
+        return True
 
     def _how(self, outcome: Outcome) -> tuple[Outcome, dict[str, Any]]:
         assert self._config.sweep is not None

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tune.errors import StoreAway, TuneError
+from tune.errors import EntryRefused, StoreAway, TrackingError, TuneError
 from tune.track.environment import redact
 from tune.track.journal import Journal, JournalRecorder
 from tune.track.recorder import check_name, now_ms
@@ -90,10 +90,15 @@ class BufferedRecorder(JournalRecorder):
         """Make the run if it is new and the store is there; then send what comes.
 
         Raises:
-            TrackingError: The store is there and refuses the new run.
+            EntryRefused: The store will never take what the run is to begin with.
         """
         if self.run_id is None:
-            self._send()
+            try:
+                self._send()
+            except EntryRefused:
+                raise
+            except TrackingError as error:  # it can be mended, and then nothing is missing
+                self.trouble = str(error)
         self._thread.start()
 
     def flush(self, limit_s: float) -> bool:

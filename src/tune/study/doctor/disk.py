@@ -50,11 +50,13 @@ def results_elsewhere(case: Case) -> list[str]:
 
 
 def old_checkpoints(case: Case) -> list[Finding]:
-    """Return the checkpoints of trials that have ended."""
+    """Return the checkpoints of trials that are complete; those of other ends are for `clean`."""
     return [
-        _removal(case, number, [case.folder.trial(number) / CHECKPOINTS], f"trial {number} has ended, its checkpoints")
+        _removal(
+            case, number, [case.folder.trial(number) / CHECKPOINTS], f"trial {number} is complete, its checkpoints"
+        )
         for number, trial in case.idle().items()
-        if has_ended(trial) and (case.folder.trial(number) / CHECKPOINTS).is_dir()
+        if trial.state.name == "COMPLETE" and (case.folder.trial(number) / CHECKPOINTS).is_dir()
     ]
 
 
