@@ -113,6 +113,21 @@ def test_the_only_worker_freezes_and_another_takes_its_place(runs: Path, evidenc
     evidence(f"the only worker froze: trial 0 complete {seconds:.0f} s later")
 
 
+@pytest.mark.promise(7)
+@pytest.mark.slow
+def test_a_worker_that_freezes_with_the_lock_in_its_hands_is_ended_and_the_rest_goes_on(runs: Path, evidence) -> None:
+    stop = f"claim: asked=stop@{runs.parent / 'stopped'}"
+    began = time.monotonic()
+    study = started(*CELLS, *IMPATIENT, "workers.count=2", folder=runs, TUNE_FAILPOINT=stop)
+    _, said = study.communicate(timeout=240)
+    seconds = time.monotonic() - began
+
+    assert study.returncode == 0, said
+    assert (runs.parent / "stopped").exists()
+    assert record("cells", runs)["states"]["complete"] == 2
+    evidence(f"frozen in a claim, holding the study's lock: ended, 2 of 2 complete {seconds:.0f} s after the start")
+
+
 def freeze(worker: str) -> psutil.Process:
     """Stop the process of a worker where it holds no lock, which would stop the others too."""
     process = psutil.Process(int(worker.split(" ")[1]))

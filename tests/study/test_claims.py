@@ -161,3 +161,50 @@ def test_an_end_that_the_database_cut_off_is_not_told_twice(tmp_path: Path) -> N
     assert end(study, claimed.number, DONE, value=0.5, about={"ending": "mine"})
     assert end(study, claimed.number, DONE, value=0.5, about={"ending": "mine"}), "the same call again: it was done"
     assert not end(study, claimed.number, DONE, value=0.5, about={"ending": "another's"})
+
+
+def lose(study: Any, config: Config, reached: int, *, reason: str = "lost") -> Claim:
+    """Claim a trial, and lose its worker after so many steps."""
+    claimed = claim.claim(study, config, parse_space(config), worker=f"{sign().split()[0]} 4194999 0")
+    assert claimed is not None
+    retries = 99 if reason == "interrupted" else 2
+    reap(study, grace_s=1e9, retries=retries, reached=lambda _: reached, reason=reason)
+    return claimed
+
+
+def test_a_trial_that_gets_on_is_not_given_up(tmp_path: Path) -> None:
+    study, config = new_study(tmp_path, "study.sampler=random", "study.n_trials=1")
+
+    tries = [lose(study, config, reached) for reached in (0, 0, 5, 5, 9, 9)]
+
+    assert [(each.root, each.attempt) for each in tries] == [(0, number) for number in range(1, 7)]
+    assert claim.claim(study, config, parse_space(config), worker=sign()) is not None, "twice at 0, twice at 5, twice at 9"
+
+
+def test_a_trial_that_does_not_get_on_is_given_up_after_as_many_losses_as_allowed(tmp_path: Path) -> None:
+    study, config = new_study(tmp_path, "study.sampler=random", "study.n_trials=1")
+
+    tries = [lose(study, config, reached) for reached in (5, 5, 5)]
+
+    assert [each.attempt for each in tries] == [1, 2, 3]
+    assert claim.claim(study, config, parse_space(config), worker=sign()) is None
+    assert study.get_trials(deepcopy=False)[-1].user_attrs["reason"] == "lost"
+
+
+def test_what_was_interrupted_is_no_loss(tmp_path: Path) -> None:
+    study, config = new_study(tmp_path, "study.sampler=random", "study.n_trials=1")
+
+    for reason in ("interrupted", "interrupted", "lost", "interrupted", "lost"):
+        lose(study, config, 0, reason=reason)
+
+    assert claim.claim(study, config, parse_space(config), worker=sign()) is not None
+
+
+def test_a_claim_that_nobody_knows_of_is_let_go(tmp_path: Path) -> None:
+    study, config = searched(tmp_path)
+    first = take(study, config)
+
+    assert attempts.let_go(study, sign()) == [first.number]
+
+    again = take(study, config)
+    assert (again.root, again.attempt, again.point) == (first.root, 2, first.point)

@@ -11,9 +11,10 @@ import pytest
 from tune.errors import EntryRefused, StoreAway, TrackingError
 from tune.track.buffer import BufferedRecorder, buffered_run
 from tune.track.journal import Journal
+from tune.track.memory_store import MemoryStore
 from tune.track.mlflow_server import ServerStore
 from tune.track.mlflow_store import MlflowStore
-from tune.track.recorder import RunStatus
+from tune.track.recorder import RunRecorder, RunStatus
 from tune.track.replay import end_run, replay, trouble, unsent
 
 # MLflow's own use of SQLAlchemy, on import
@@ -350,3 +351,35 @@ def test_a_fault_of_ours_is_told_and_the_thread_lives(mlflow_store, tmp_path: Pa
         assert trial.trouble == "KeyError('a bug')"
 
     assert trial.close(limit_s=30), trial.trouble
+
+
+class Mended(MemoryStore):
+    """A store that refuses everything, as with wrong credentials, until somebody mends it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_mended = False
+
+    def trial_run(self, **about: Any) -> RunRecorder:
+        if not self.is_mended:
+            msg = "the server says 403. Mend the credentials."
+            raise TrackingError(msg)
+        return super().trial_run(**about)
+
+
+def test_a_store_that_refuses_for_now_costs_no_trial(tmp_path: Path) -> None:
+    store = Mended()
+
+    recorder = buffered_run(store, tmp_path / "run", name="t", study_run_id=None, tags={})
+    recorder.metrics({"task/score": 0.5})
+    recorder.finish(RunStatus.finished)
+
+    assert recorder.run_id is None
+    assert not recorder.close(0.5)
+    assert recorder.trouble is not None
+    assert "403" in recorder.trouble
+    store.is_mended = True
+    assert replay(store, tmp_path / "run") > 0
+    (run,) = store.runs.values()
+    assert run.status is RunStatus.finished
+    assert [point.value for point in run.points["task/score"]] == [0.5]
