@@ -59,7 +59,7 @@ def test_a_trial_that_is_killed_has_failed_and_the_others_finish(runs: Path, evi
 def test_a_study_killed_at_ten_random_moments_ends_as_if_it_never_was(runs: Path, tmp_path: Path, evidence) -> None:
     words = [*CELLS, LONGER, "workers.checkpoint_s=0.5"]
     moments = random.Random(7)
-    waits = [moments.uniform(0.5, 12) if number % 2 else moments.uniform(0, 4) for number in range(N_KILLS)]
+    waits = [moments.uniform(0.5, 9) if number % 2 else moments.uniform(0, 3) for number in range(N_KILLS)]
     finished: dict[int, Any] = {}
 
     for number, wait in enumerate(waits):

@@ -178,7 +178,9 @@ def test_a_trial_that_gets_on_is_not_given_up(tmp_path: Path) -> None:
     tries = [lose(study, config, reached) for reached in (0, 0, 5, 5, 9, 9)]
 
     assert [(each.root, each.attempt) for each in tries] == [(0, number) for number in range(1, 7)]
-    assert claim.claim(study, config, parse_space(config), worker=sign()) is not None, "twice at 0, twice at 5, twice at 9"
+    assert claim.claim(study, config, parse_space(config), worker=sign()) is not None, (
+        "twice at 0, twice at 5, twice at 9"
+    )
 
 
 def test_a_trial_that_does_not_get_on_is_given_up_after_as_many_losses_as_allowed(tmp_path: Path) -> None:
