@@ -1,5 +1,6 @@
 """What is claimed next: no point twice, none lost by a cut-off claim, and none where memory does not suffice."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +168,8 @@ def lose(study: Any, config: Config, reached: int, *, reason: str = "lost") -> C
     """Claim a trial, and lose its worker after so many steps."""
     claimed = claim.claim(study, config, parse_space(config), worker=f"{sign().split()[0]} 4194999 0")
     assert claimed is not None
-    retries = 99 if reason == "interrupted" else 2
-    reap(study, grace_s=1e9, retries=retries, reached=lambda _: reached, reason=reason)
+    before = math.inf if reason == "interrupted" else 0
+    reap(study, grace_s=1e9, retries=2, reached=lambda _: reached, interrupted_before=before)
     return claimed
 
 

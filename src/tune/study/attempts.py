@@ -94,7 +94,7 @@ def reap(
     grace_s: float,
     retries: int,
     reached: Callable[[int], int] = lambda _: 0,
-    reason: str = "lost",
+    interrupted_before: float = 0.0,
 ) -> list[int]:
     """End the attempts whose worker is gone, and return their numbers.
 
@@ -106,14 +106,17 @@ def reap(
         grace_s: How long a worker may be silent.
         retries: How many attempts in a row may be lost before a trial is given up.
         reached: Returns how far the trial of this number has got; one that gets on is not given up.
-        reason: The word for it.
+        interrupted_before: Attempts that began before this time, in seconds since 1970, went with the supervisor that
+            they ran under: they are tried again, however often that happens.
     """
     with study_lock(study):
         lost = gone(study, grace_s=grace_s)
         for number, why in lost.items():
-            step = reached(root(study.get_trials(deepcopy=False)[number]))
+            trial = study.get_trials(deepcopy=False)[number]
+            began = trial.user_attrs.get("started") or trial.datetime_start.timestamp()
+            reason, most = ("interrupted", sys.maxsize) if began < interrupted_before else ("lost", retries)
             outcome = Outcome(state=State.failed, reason=reason, message=f"{why}.")
-            _end(study, number, outcome, retries=retries, about={"reached": step})
+            _end(study, number, outcome, retries=most, about={"reached": reached(root(trial))})
         return list(lost)
 
 

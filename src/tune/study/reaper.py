@@ -12,7 +12,7 @@ from tune.trial.outcome import Outcome
 
 
 def reap_and_close(
-    study: Any, config: Config, store: RunStore, folder: StudyFolder, *, restarted: bool = False
+    study: Any, config: Config, store: RunStore, folder: StudyFolder, *, interrupted_before: float = 0.0
 ) -> list[int]:
     """End the attempts whose worker is gone, wherever it ran, make the followers that nobody made, close the runs.
 
@@ -21,14 +21,18 @@ def reap_and_close(
         config: Its configuration.
         store: Where its runs are.
         folder: Its files.
-        restarted: Whether the study itself was killed and somebody started it again; no trial is given up for that.
+        interrupted_before: See `reap`.
 
     Returns:
         The numbers of the attempts that were ended.
     """
-    reason = "interrupted" if restarted else "lost"
-    retries = retries_after(reason, config)
-    gone = reap(study, grace_s=config.workers.grace_s, retries=retries, reached=folder.reached, reason=reason)
+    gone = reap(
+        study,
+        grace_s=config.workers.grace_s,
+        retries=retries_after("lost", config),
+        reached=folder.reached,
+        interrupted_before=interrupted_before,
+    )
     with study_lock(study):
         mend(study)
     for number in gone:

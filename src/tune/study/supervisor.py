@@ -1,5 +1,6 @@
 """Keeps workers at a study until it has ended, watches what they hold, and shows how far they are; no torch in it."""
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -34,8 +35,6 @@ _MOST_DEATHS = 3
 """Workers that may die one after another before they claim anything; then something is wrong with all of them."""
 _ENDS_WELL = (0, 130)  # nothing left to do; asked to stop
 _ASKED_TO = (130, 2, -signal.SIGTERM)  # asked to stop; the database or the disk went away
-_SETTLING_S = 30.0
-"""The workers of a supervisor that was killed may outlive it by seconds."""
 _LATE_S = 10.0
 """A trial that takes too long is ended by its worker; one that cannot even do that, by the supervisor after this."""
 
@@ -77,7 +76,7 @@ class Supervisor:
     _crew: Crew = field(init=False)
     _deaths: int = 0
     _dead: list[tuple[Member, Outcome]] = field(default_factory=list)
-    _began: float = field(default_factory=time.monotonic)
+    _began: float = field(default_factory=time.time)
     _swept: float = 0.0
     _looked: float = field(default_factory=time.time)
     _awake_since: float = 0.0
@@ -224,11 +223,11 @@ class Supervisor:
     def _sweep(self, *, stopping: bool = False) -> None:
         """Look for attempts whose worker is gone, wherever it ran, and for records that wait to be sent.
 
-        What is found in the first moments, or at the end, went with a supervisor: no trial is to blame for that.
+        What began before this supervisor, or is found at its end, went with one: no trial is to blame for that.
         """
         self._swept = time.monotonic()
-        restarted = stopping or time.monotonic() - self._began < _SETTLING_S
-        reap_and_close(self.study, self.config, self.store, self._folder, restarted=restarted)
+        before = math.inf if stopping else self._began
+        reap_and_close(self.study, self.config, self.store, self._folder, interrupted_before=before)
         send_what_waits(self.study, self.store, self._folder)
 
     def _pause_if_full(self, ended_before: set[int]) -> None:
