@@ -141,8 +141,6 @@ class Supervisor:
         self._end_frozen()  # first: one of them may hold the lock that all that follows waits for
         self._end_greedy()
         self._end_late()
-        if now.counts()["running"]:
-            self._deaths = 0
         self._bury_dead()
         if time.monotonic() - self._swept > self.config.workers.heartbeat_s and not self._just_woke():
             self._sweep()
@@ -189,11 +187,10 @@ class Supervisor:
         if self._just_woke():
             return
         ages = silent_s(self.study)
-        silent = {
-            trial.user_attrs.get("worker", "")
-            for trial in running(self.study)
-            if ages.get(trial._trial_id, 0) > grace_s  # noqa: SLF001
-        }
+        begun = {t.user_attrs.get("worker", ""): ages[t._trial_id] for t in running(self.study) if t._trial_id in ages}  # noqa: SLF001
+        silent = {signature for signature, age in begun.items() if age > grace_s}
+        if any(member.signature in begun for member in self._crew.members):
+            self._deaths = 0  # whatever those died of, this one did not
         for member in self._crew.take_frozen(silent, grace_s=grace_s):
             self._dead.append((member, failed("lost", f"its worker gave no sign of life for {grace_s:g} s.")))
 
