@@ -232,6 +232,6 @@ def test_a_cell_is_tried_again_as_often_as_asked(runs: Path, evidence) -> None:
 
 
 def runs_trial(folder: Path, trial: int, pid: int) -> bool:
-    """Return whether a process has claimed a trial, and a run was made for it."""
+    """Return whether a process has claimed a trial; one that dies in its claim has run nothing of it."""
     last = attempts_at("cells", folder, trial)[-1]
-    return f" {pid} " in last.get("worker", "") and "run_id" in last
+    return f" {pid} " in last.get("worker", "") and "claim_s" in last

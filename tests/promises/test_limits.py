@@ -81,17 +81,6 @@ def test_a_trial_that_eats_all_memory_dies_and_the_study_lives(runs: Path, evide
     evidence(f"{trials[1]['message']}; the two others complete, the machine has {free:.0f} GiB free")
 
 
-@pytest.mark.promise(24)
-@pytest.mark.slow
-def test_a_limit_below_what_the_libraries_need_is_said_so(runs: Path, evidence) -> None:
-    done = tune(*TWO, "workers.memory_gib=0.2", folder=runs)
-
-    assert done.returncode == 1, done.stderr
-    trials = record("cells", runs)["trials"]
-    assert [(trial["state"], trial["reason"]) for trial in trials] == [("infeasible", "oom")] * 2
-    evidence("0.2 GiB for a worker: both trials infeasible, exit code 1")
-
-
 @pytest.mark.promise(20)
 @pytest.mark.slow
 def test_the_same_configuration_is_trained_once_unless_the_seed_differs(runs: Path, evidence) -> None:
