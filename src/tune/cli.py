@@ -85,6 +85,8 @@ def main(arguments: Sequence[str]) -> int:
 def _run_command(words: Words) -> int:
     try:
         return COMMANDS[words.command](words)
+    except TuneError:
+        raise  # it says already what to do
     except Exception as error:
         if not _is_away(error):
             raise
