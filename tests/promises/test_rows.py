@@ -1,6 +1,8 @@
 """Every promise is shown by a test."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.promises.rows import TITLES
@@ -23,3 +25,19 @@ def test_the_script_runs_all_of_them() -> None:
 
     for file in ELSEWHERE:
         assert file.relative_to(HERE.parents[1]).as_posix() in script
+
+
+def test_a_test_that_stands_elsewhere_is_in_the_table(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("import pytest\n@pytest.mark.promise(25)\ndef test_it(): pass\n")
+    command = [sys.executable, "-m", "pytest", "-p", "tests.promises.plugin", "-p", "no:cacheprovider"]
+
+    done = subprocess.run(
+        [*command, "-c", "pyproject.toml", str(tmp_path), "--rows=25"],
+        cwd=HERE.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert re.search(r"^25  PASS ", done.stdout, re.MULTILINE), done.stdout
