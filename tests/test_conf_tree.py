@@ -8,12 +8,17 @@ from tune.config.compose import compose, sweep_names
 from tune.study.space import parse_space
 
 OPTIONS = sorted((file.parent.name, file.stem) for file in paths.conf_dir().glob("*/*.yaml"))
-NEEDS = {"gsm8k": ["data.path=somewhere"], "banking77": ["data.path=somewhere"], "jsonl": ["data.path=somewhere"]}
+NEEDS = {
+    "gsm8k": ["data.path=somewhere"],
+    "banking77": ["data.path=somewhere"],
+    "jsonl": ["data.path=somewhere"],
+    "hub": ["data.path=some/where"],
+}
 
 
 def test_nine_groups_and_all_their_options_are_found() -> None:
     assert len({group for group, _ in OPTIONS}) == 9
-    assert len(OPTIONS) == 21
+    assert len(OPTIONS) == 22
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)

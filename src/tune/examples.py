@@ -34,6 +34,12 @@ class Example:
     extra: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """What scoring needs besides the answer, for example the tables a query runs on."""
 
+    label: str | None = None
+    """Its class, where the rows have one: splits are stratified and balanced by it."""
+
+    group: str | None = None
+    """Examples of one group are never divided between splits."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splits:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.config.recipe import DataConfig, DataFormat
+from tune.config.data import DataConfig, DataFormat
 from tune.data.load import load_splits
 from tune.errors import DataError
 
@@ -13,7 +13,7 @@ from tune.errors import DataError
 def jsonl(folder: Path, rows: list, *, name: str = "rows.jsonl") -> DataConfig:
     file = folder / name
     file.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
-    return DataConfig(format=DataFormat.jsonl, path=str(file), n_train=None, n_validation=2, n_test=1)
+    return DataConfig(format=DataFormat.files, path=str(file), n_train=None, n_validation=2, n_test=1)
 
 
 def alpaca(n: int) -> list[dict]:
@@ -73,7 +73,7 @@ def test_a_broken_file_is_told_with_its_line(tmp_path: Path, rows: list, words: 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
-        load_splits(DataConfig(format=DataFormat.jsonl, path=str(tmp_path / "no.jsonl")))
+        load_splits(DataConfig(format=DataFormat.files, path=str(tmp_path / "no.jsonl")))
     with pytest.raises(DataError, match=r"holds no train\.jsonl"):
         load_splits(DataConfig(format=DataFormat.gsm8k, path=str(tmp_path)))
 

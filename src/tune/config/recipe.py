@@ -1,10 +1,10 @@
-"""What one trial is made of: model, data, adapter, quantization, training, evaluation.
+"""What one trial is made of: model, adapter, quantization, training, evaluation; its data stand in tune.config.data.
 
 Hydra composes these groups from conf/; every field says what it means, its unit and its range.
 Ranges are checked in `tune.config.rules`, because a dataclass checks types only.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -59,60 +59,6 @@ class ModelConfig:
     def label(self) -> str:
         """Return a short name for tables: the last part of the path, or the embedded model's name."""
         return (self.path or self.embedded or "").rstrip("/").rsplit("/", 1)[-1]
-
-
-class DataFormat(StrEnum):
-    """How the rows are read."""
-
-    text_to_sql = "text_to_sql"
-    gsm8k = "gsm8k"
-    banking77 = "banking77"
-    jsonl = "jsonl"
-
-
-class Metric(StrEnum):
-    """How an answer is scored, 0 to 1 for each example."""
-
-    execution = "execution"
-    """The query's result equals the right query's result."""
-
-    exact_match = "exact_match"
-    """The text equals the right answer after white space and case are folded."""
-
-    numeric = "numeric"
-    """The last number of the reply equals the right one (the rule of GSM8K)."""
-
-
-@dataclass(kw_only=True, slots=True)
-class DataConfig:
-    """The task: what is trained on and what is asked."""
-
-    format: DataFormat = DataFormat.text_to_sql
-    """How the rows are read; text_to_sql is generated and needs no file."""
-
-    path: str | None = None
-    """File or folder of the rows; not used by text_to_sql."""
-
-    n_train: int | None = 160
-    """Most examples to train on; null for all. At least 1."""
-
-    n_validation: int = 64
-    """Examples the search is scored on. At least 2, or no interval can be given."""
-
-    n_test: int = 64
-    """Examples kept aside, never seen by the search. At least 0."""
-
-    seed: int = 0
-    """Draws the examples and the split; the trial's own seed is `seed`, so that trials share their data."""
-
-    system: str | None = None
-    """System message put before every chat that has none."""
-
-    metrics: list[Metric] = field(default_factory=lambda: [Metric.exact_match])
-    """Scores of an answer; the first one is `task/score`."""
-
-    max_new_tokens: int = 64
-    """Longest reply that is generated, in tokens. At least 1."""
 
 
 class Targets(StrEnum):

@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tune import paths
-from tune.config.recipe import DataFormat, GeneralKnowledge, Metric
+from tune.config.data import DataFormat, Metric
+from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, RetriesConfig, Sampler
 from tune.errors import ConfigError
 
@@ -28,12 +29,26 @@ def _at_least(low: float) -> Range:
 
 _POSITIVE = Range(lambda value: math.isfinite(value) and value > 0, "above 0")
 _SHARE = Range(lambda value: 0 <= value < 1, "from 0 up to but not 1")
+_SHARE_OR_COUNT = Range(
+    lambda value: 0 <= value < 1 or (math.isfinite(value) and value == int(value)),
+    "a share from 0 up to but not 1, or a whole number of rows",
+)
 
 RANGES: dict[str, Range] = {
     "seed": _at_least(0),
     "data.n_train": _at_least(1),
     "data.n_validation": _at_least(2),
     "data.n_test": _at_least(0),
+    "data.validation": _SHARE_OR_COUNT,
+    "data.test": _SHARE_OR_COUNT,
+    "data.leak_ngram": _at_least(4),
+    "data.seed": _at_least(0),
+    "data.clean.similarity": Range(lambda value: 0 < value <= 1, "above 0, at most 1"),
+    "data.clean.ngram": _at_least(1),
+    "data.clean.min_words": _at_least(1),
+    "data.clean.max_words": _at_least(1),
+    "data.balance.cap": _at_least(1),
+    "data.mix.share": Range(lambda value: 0 <= value <= 1, "from 0 to 1"),
     "data.max_new_tokens": _at_least(1),
     "lora.rank": _at_least(1),
     "lora.alpha": _at_least(1),

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tune.config.data import DataConfig
 from tune.config.recipe import (
-    DataConfig,
     EvaluateConfig,
     LoraConfig,
     ModelConfig,

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tune.config.data import DataConfig, DataFormat
 from tune.config.digest import digest
-from tune.config.recipe import DataConfig, DataFormat
 from tune.data import text_to_sql
 from tune.data.chat import read_chat
 from tune.data.public_sets import read_banking77, read_gsm8k

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tune.config.recipe import Metric
+from tune.config.data import Metric
 from tune.evaluate import sql
 from tune.examples import Example
 
