@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tune.cli import COMMANDS, read_words
+from tune.cli import COMMANDS
 from tune.config import rules
 from tune.config.compose import compose
+from tune.words import read_words
 
 TOP = Path(__file__).parents[1]
 README = (TOP / "README.md").read_text()
@@ -37,7 +38,7 @@ def test_the_variables_are_read() -> None:
 
 @pytest.mark.parametrize("line", TUNE)
 def test_a_command_composes(line: str) -> None:
-    words = read_words(shlex.split(line.removeprefix("./scripts/tune").removeprefix("python -m tune")))
+    words = read_words(shlex.split(line.removeprefix("./scripts/tune").removeprefix("python -m tune")), COMMANDS)
 
     assert words.command in COMMANDS
     rules.check(compose(words.overrides))

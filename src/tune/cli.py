@@ -7,17 +7,17 @@ before a command needs it, so help and mistakes come back at once.
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from tune.config.schema import Config
-from tune.errors import ConfigError, StudyError, TrialError, TuneError, nearest
+from tune.errors import StudyError, TrialError, TuneError
+from tune.words import Words, no_names, one_name, read_words
 
 HELP = """\
 tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it hurt the model.
 
   python -m tune +sweep=NAME [key=value …]     run a study, or go on with it
   python -m tune [key=value …]                 run one trial
+  python -m tune data [key=value …]            what is learned: rows, what is taken out and why, splits, tokens
   python -m tune report NAME [report.format=json]
                                                print a study again
   python -m tune status NAME                   how far it is, and who runs what
@@ -43,18 +43,6 @@ PRIVATE = 0o077
 """Bits that no new file or folder has: all of the group's and everybody else's."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Words:
-    """A command line taken apart."""
-
-    command: str
-    """`run` when no command was named."""
-
-    names: tuple[str, ...]
-    overrides: tuple[str, ...]
-    config_dir: Path | None
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run a command; return the exit code.
 
@@ -69,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
             return _help()
         if "--version" in arguments:
             return _version()
-        words = read_words(arguments)
+        words = read_words(arguments, COMMANDS)
         return _run_command(words)
     except TuneError as error:
         print(f"tune: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks
@@ -102,39 +90,11 @@ def _is_away(error: Exception) -> bool:
     return is_away(error)
 
 
-def read_words(arguments: Sequence[str]) -> Words:
-    """Take a command line apart: a command, what it works on, and Hydra overrides.
-
-    Raises:
-        ConfigError: A word is no command and no override.
-    """
-    rest, config_dir = list(arguments), None
-    for index, word in enumerate(arguments):
-        if word == "--config-dir" or word.startswith("--config-dir="):
-            value = word.partition("=")[2] or (arguments[index + 1] if index + 1 < len(arguments) else "")
-            if not Path(value).is_dir() or not value:
-                msg = f"--config-dir {value} is no folder. Give the folder that holds your config groups."
-                raise ConfigError(msg)
-            config_dir = Path(value)
-            del rest[index : index + (1 if "=" in word else 2)]
-            break
-    n_names = next((i for i, word in enumerate(rest) if "=" in word or word.startswith("~")), len(rest))
-    command, *names = rest[:n_names] or ["run"]
-    if command not in COMMANDS:
-        msg = f"{command} is no command. {nearest(command, COMMANDS)} Overrides are written key=value."
-        raise ConfigError(msg)
-    strays = [word for word in rest[n_names:] if "=" not in word and not word.startswith("~")]
-    if strays:
-        msg = f"{' '.join(strays)} stands after the overrides and is none itself. Write key=value, and names first."
-        raise ConfigError(msg)
-    return Words(command=command, names=tuple(names), overrides=tuple(rest[n_names:]), config_dir=config_dir)
-
-
 def _run(words: Words) -> int:
     from tune.config import rules
     from tune.config.compose import compose
 
-    _no_names(words)
+    no_names(words)
     config = compose(words.overrides, config_dir=words.config_dir)
     rules.check(config)
     if config.sweep is not None:
@@ -160,13 +120,25 @@ def _study(config: Config) -> int:
     return 0 if study.ranked() else 1
 
 
+def _data(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+    from tune.report.command import print_data_set
+
+    no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    print_data_set(config)
+    return 0
+
+
 def _report(words: Words) -> int:
     from tune.config.compose import compose
     from tune.report.command import print_report
     from tune.study.command import read_study
 
     config = compose(words.overrides, config_dir=words.config_dir)
-    print_report(read_study(_one_name(words), config), config.report.format)
+    print_report(read_study(one_name(words), config), config.report.format)
     return 0
 
 
@@ -175,7 +147,7 @@ def _status(words: Words) -> int:
     from tune.report.command import print_study_status
     from tune.study.command import read_study
 
-    print_study_status(read_study(_one_name(words), compose(words.overrides, config_dir=words.config_dir)))
+    print_study_status(read_study(one_name(words), compose(words.overrides, config_dir=words.config_dir)))
     return 0
 
 
@@ -183,7 +155,7 @@ def _stop(words: Words) -> int:
     from tune.config.compose import compose
     from tune.study.command import stop_study
 
-    study = stop_study(_one_name(words), compose(words.overrides, config_dir=words.config_dir))
+    study = stop_study(one_name(words), compose(words.overrides, config_dir=words.config_dir))
     n_running = study.counts()["running"]
     print(f"{study.name}: {n_running} running trials are finished, none is started. +sweep=… goes on with it.")  # noqa: T201
     return 0
@@ -195,7 +167,7 @@ def _doctor(words: Words) -> int:
     from tune.study.doctor.examine import examine, open_case
 
     config = compose(words.overrides, config_dir=words.config_dir)
-    checkup = examine(open_case(_one_name(words), config), fix=config.doctor.fix)
+    checkup = examine(open_case(one_name(words), config), fix=config.doctor.fix)
     print_findings(checkup, config.track)
     return 1 if checkup.n_left else 0
 
@@ -206,7 +178,7 @@ def _clean(words: Words) -> int:
     from tune.report.command import confirm_freeing, print_freeing
     from tune.study.clean import find_freeable, free, summary
 
-    name, config = _one_name(words), compose(words.overrides, config_dir=words.config_dir)
+    name, config = one_name(words), compose(words.overrides, config_dir=words.config_dir)
     rules.check(config)
     found = find_freeable(name, config)
     if not confirm_freeing(name, summary(found), yes=config.clean.yes):
@@ -223,7 +195,7 @@ def _ui(words: Words) -> int:
     from tune.track.environment import redact
     from tune.track.folder import check_database, database, ui_command
 
-    _no_names(words)
+    no_names(words)
     config = compose(words.overrides, config_dir=words.config_dir)
     rules.check(config)
     track = config.track
@@ -241,7 +213,7 @@ def _worker(words: Words) -> int:
     from tune.config.compose import compose
     from tune.study.command import work
 
-    return work(_one_name(words), compose(words.overrides, config_dir=words.config_dir))
+    return work(one_name(words), compose(words.overrides, config_dir=words.config_dir))
 
 
 def _fetch(words: Words) -> int:
@@ -251,7 +223,7 @@ def _fetch(words: Words) -> int:
     from tune.model.source import check_source
     from tune.trial.task import model_folder
 
-    _no_names(words)
+    no_names(words)
     config = compose(words.overrides, config_dir=words.config_dir)
     check_source(config.model)
     console = Console(stderr=True, markup=False, highlight=False)
@@ -263,7 +235,7 @@ def _config(words: Words) -> int:
     from tune.config import rules
     from tune.config.compose import compose, to_yaml
 
-    _no_names(words)
+    no_names(words)
     config = compose(words.overrides, config_dir=words.config_dir)
     rules.check(config)
     print(to_yaml(config), end="")  # noqa: T201
@@ -272,6 +244,7 @@ def _config(words: Words) -> int:
 
 COMMANDS: dict[str, Callable[[Words], int]] = {
     "run": _run,
+    "data": _data,
     "report": _report,
     "config": _config,
     "fetch": _fetch,
@@ -282,19 +255,6 @@ COMMANDS: dict[str, Callable[[Words], int]] = {
     "ui": _ui,
     "worker": _worker,
 }
-
-
-def _no_names(words: Words) -> None:
-    if words.names:
-        msg = f"{' '.join(words.names)}: {words.command} takes no name. Overrides are written key=value."
-        raise ConfigError(msg)
-
-
-def _one_name(words: Words) -> str:
-    if len(words.names) != 1:
-        msg = f"{words.command} needs the name of one study: python -m tune {words.command} NAME."
-        raise ConfigError(msg)
-    return words.names[0]
 
 
 def _help() -> int:

@@ -39,17 +39,3 @@ class Example:
 
     group: str | None = None
     """Examples of one group are never divided between splits."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Splits:
-    """A data set ready for a trial; training never sees validation or test."""
-
-    train: tuple[Example, ...]
-    validation: tuple[Example, ...]
-    test: tuple[Example, ...]
-    digest: str
-    """SHA-256 of the content of all three, for fingerprints."""
-
-    notes: tuple[str, ...] = ()
-    """What was left out or cut, in words."""

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tune import paths
-from tune.config.data import DataFormat, Metric
+from tune.config.data_rules import impossible_data
 from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, RetriesConfig, Sampler
 from tune.errors import ConfigError
@@ -107,20 +107,10 @@ def _out_of_range(config: Config) -> Iterator[str]:
 
 
 def _impossible(config: Config) -> Iterator[str]:
-    data, evaluate = config.data, config.evaluate
+    evaluate = config.evaluate
     if not (config.model.embedded or config.model.path):
         yield "model.path is not set: name a local folder or a hub id, or take model=smollm2_135m."
-    if not data.metrics:
-        yield f"data.metrics=[] is not allowed: name one or more of {', '.join(Metric)}; the first is task/score."
-    if len(set(data.metrics)) < len(data.metrics):
-        yield "data.metrics names a metric twice: name each once."
-    if Metric.execution in data.metrics and data.format is not DataFormat.text_to_sql:
-        yield (
-            f"data.metrics has execution, which needs the tables of data=text_to_sql, but data.format={data.format}: "
-            "use exact_match or numeric."
-        )
-    if data.format is not DataFormat.text_to_sql and not data.path:
-        yield f"data={data.format} needs data.path=FILE_OR_FOLDER, the place of its rows."
+    yield from impossible_data(config.data, searched=frozenset(config.sweep.space if config.sweep else ()))
     shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
     if evaluate.n_shot > shots:
         yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."

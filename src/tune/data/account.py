@@ -1,7 +1,8 @@
-"""What was taken out of a data set and why: counted, and shown with a few examples."""
+"""What became of a data set's rows: counted, and shown with a few examples."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from tune.examples import Example
 
@@ -36,6 +37,38 @@ class Taken:
     count: int
     cases: tuple[Case, ...]
     """The first N_SHOWN of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """The way from the rows that were read to the splits."""
+
+    source: str
+    """What was read: layout, rows, files."""
+
+    n_read: int
+    """Rows read, a published test file's left out."""
+
+    taken: tuple[Taken, ...]
+    """Every step in order, also those that took nothing."""
+
+    held: Mapping[str, int]
+    """Rows of train, validation and test before the caps n_train, n_validation and n_test."""
+
+    notes: tuple[str, ...] = ()
+    """What else a person should know, in sentences."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(plain: Mapping[str, Any]) -> "Account":
+        """Return what `to_json` wrote."""
+        taken = tuple(
+            Taken(**{**step, "cases": tuple(Case(**case) for case in step["cases"])}) for step in plain["taken"]
+        )
+        return Account(**{**plain, "taken": taken, "notes": tuple(plain["notes"])})
 
 
 def taken(step: str, setting: str, rows: Sequence[tuple[Example, str]]) -> Taken:

@@ -1,35 +1,69 @@
-"""The splits of a data set; which rows go where depends on `data.seed` and the rows alone."""
+"""From a data set's files to the splits of a trial; what is slow is kept in the cache.
+
+    read → clean                                    kept under the files' content and the settings of both (pool.py)
+         → leaks → split → leaks → balance → mix    kept under that and the rest of the settings
+
+Which rows go where depends on what they say and on `data.seed`, never on their place in a file.
+"""
 
 import dataclasses
-import hashlib
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from tune import paths
 from tune.config.data import DataConfig, DataFormat
 from tune.config.digest import digest
 from tune.data import text_to_sql
-from tune.data.chat import read_chat
-from tune.data.public_sets import read_banking77, read_gsm8k
-from tune.data.rows import inside
-from tune.errors import DataError
-from tune.examples import Example, Message, Splits
+from tune.data.account import Account
+from tune.data.divide import Questions, divide, general_set, to_train_on, with_system
+from tune.data.listener import Listener, Silent
+from tune.data.pool import pool_digest
+from tune.data.splits import Splits, make_splits, read_splits, write_splits
+from tune.errors import AssetError, DataError
+from tune.kept import make_once
+
+_VERSION = 1
+"""Rises when the same rows and settings would give other splits."""
+
+_NO_QUESTIONS: Mapping[str, Sequence[str]] = {}
 
 
-def load_splits(data: DataConfig) -> Splits:
+def load_splits(
+    data: DataConfig, *, questions: Mapping[str, Sequence[str]] = _NO_QUESTIONS, listener: Listener | None = None
+) -> Splits:
     """Return train, validation and test.
+
+    Args:
+        data: Where the rows come from and what is done with them.
+        questions: Texts that the evaluation asks, by the name of what asks them; rows that repeat one are left out.
+        listener: Is told how far slow steps are.
 
     Raises:
         DataError: A file is missing, broken, or holds too few rows.
+        AssetError: The cache cannot be written.
     """
-    if data.format is DataFormat.text_to_sql:
+    is_generated = data.format is DataFormat.text_to_sql
+    if is_generated and not data.mix.share:
         return _generated(data)
-    if data.format is DataFormat.gsm8k:
-        return _published(data, read_gsm8k, "train.jsonl", "test.jsonl")
-    if data.format is DataFormat.banking77:
-        return _published(data, read_banking77, "train.csv", "test.csv")
-    assert data.path is not None
-    return _cut(data, read_chat(Path(data.path).expanduser()), held_out=None)
+    told = listener or Silent()
+    rows = "generated" if is_generated else pool_digest(data)
+    name = digest([_VERSION, rows, _mix_digest(data), _settings(data), questions])
+    folder = paths.cache_dir() / "data" / f"splits-{name[:24]}"
+
+    def build(beside: Path) -> None:
+        made = _mixed(data, questions, told) if is_generated else divide(data, questions, told)
+        write_splits(beside, made)
+
+    try:
+        make_once(folder, build, announce=told.announce)
+    except OSError as error:
+        msg = (
+            f"cannot write the data to the cache {paths.cache_dir()}: {error.strerror or error}. "
+            "Make room or name another folder with the environment variable TUNE_CACHE."
+        )
+        raise AssetError(msg) from error
+    return read_splits(folder)
 
 
 def embedded_texts() -> list[str]:
@@ -39,56 +73,34 @@ def embedded_texts() -> list[str]:
 
 
 def _generated(data: DataConfig) -> Splits:
-    if data.n_train is None:
-        msg = "data.n_train=null has no end for data=text_to_sql, which is generated. Give a number, for example 256."
+    n_train, n_validation, n_test = data.n_train, data.n_validation, data.n_test
+    if n_train is None or n_validation is None or n_test is None:
+        name = next(key for key in ("n_train", "n_validation", "n_test") if getattr(data, key) is None)
+        msg = f"data.{name}=null has no end for data=text_to_sql, which is generated. Give a number, for example 256."
         raise DataError(msg)
-    made = text_to_sql.generate(
-        n_train=data.n_train, n_validation=data.n_validation, n_test=data.n_test, seed=data.seed
-    )
-    return _splits(data, made["train"], made["validation"], made["test"])
+    made = text_to_sql.generate(n_train=n_train, n_validation=n_validation, n_test=n_test, seed=data.seed)
+    parts = {name: with_system(rows, data.system) for name, rows in made.items()}
+    held = {name: len(rows) for name, rows in parts.items()}
+    source = "questions about small tables with their SQL, generated"
+    return make_splits(parts, Account(source=source, n_read=sum(held.values()), taken=(), held=held))
 
 
-def _published(data: DataConfig, read: Callable[[Path], list[Example]], train: str, test: str) -> Splits:
-    return _cut(data, read(inside(data.path, train)), held_out=read(inside(data.path, test)))
+def _mixed(data: DataConfig, questions: Questions, listener: Listener) -> Splits:
+    """Return the generated splits, with general rows mixed into training."""
+    made = _generated(data)
+    held_out = {"validation": made.validation, "test": made.test, **questions}
+    train, steps, notes = to_train_on(data, list(made.train), held_out, listener)
+    parts = {"train": with_system(train, data.system), "validation": made.validation, "test": made.test}
+    account = dataclasses.replace(made.account, taken=tuple(steps), notes=tuple(notes))
+    return make_splits(parts, account)
 
 
-def _cut(data: DataConfig, rows: Sequence[Example], *, held_out: Sequence[Example] | None) -> Splits:
-    """Draw validation (and test, where the set has none of its own) first, so that n_train never moves them."""
-    pool = _shuffled(rows, data.seed)
-    if held_out is None:
-        test, pool = pool[: data.n_test], pool[data.n_test :]
-    else:
-        test = _shuffled(held_out, data.seed)[: data.n_test]
-    validation, pool = pool[: data.n_validation], pool[data.n_validation :]
-    train = pool if data.n_train is None else pool[: data.n_train]
-    if len(validation) < data.n_validation or len(test) < data.n_test or not train:
-        msg = (
-            f"data.path={data.path} holds {len(rows)} rows, too few for data.n_validation={data.n_validation}, "
-            f"data.n_test={data.n_test} and at least one row to train on. Ask for fewer, or add rows."
-        )
-        raise DataError(msg)
-    return _splits(data, train, validation, test)
+def _settings(data: DataConfig) -> dict[str, object]:
+    """Return what decides about the splits besides the clean rows."""
+    named = ("validation", "test", "n_train", "n_validation", "n_test", "leaks", "leak_ngram", "seed", "system")
+    return {name: getattr(data, name) for name in named} | {"balance": asdict(data.balance), "mix": asdict(data.mix)}
 
 
-def _shuffled(rows: Sequence[Example], seed: int) -> list[Example]:
-    """Return the rows in an order that depends on their content and the seed, not on their place in the file."""
-    keyed = sorted(rows, key=lambda row: (hashlib.sha256(repr((row.messages, row.answer)).encode()).digest(), row.id))
-    random.Random(f"split {seed}").shuffle(keyed)  # noqa: S311 - not for secrets
-    return keyed
-
-
-def _splits(data: DataConfig, *parts: Sequence[Example]) -> Splits:
-    train, validation, test = (tuple(_with_system(example, data.system) for example in part) for part in parts)
-    content = [[dataclasses.asdict(example) for example in part] for part in (train, validation, test)]
-    notes = (
-        ()
-        if data.n_train is None or len(train) == data.n_train
-        else (f"data.n_train={data.n_train} was asked for, {len(train)} rows are left to train on.",)
-    )
-    return Splits(train=train, validation=validation, test=test, digest=digest(content), notes=notes)
-
-
-def _with_system(example: Example, system: str | None) -> Example:
-    if not system or example.messages[0].role == "system":
-        return example
-    return dataclasses.replace(example, messages=(Message(role="system", content=system), *example.messages))
+def _mix_digest(data: DataConfig) -> str | None:
+    general = general_set(data)
+    return pool_digest(general) if general else None

@@ -1,23 +1,13 @@
-"""Models that need no hub: made once, kept in the cache, shared by every process.
+"""Models that need no hub: made once, kept in the cache, shared by every process."""
 
-A folder is built beside its place, gets its manifest last, and is renamed; a lock lets one
-process build while the others wait. So a folder that exists under its name is whole, and
-one that was damaged later is seen by its manifest and built again.
-"""
-
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from tune import files, paths
+from tune import paths
 from tune.errors import AssetError, nearest
+from tune.kept import Announce, make_once
 from tune.model.source import EMBEDDED
-
-Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,13 +34,8 @@ def embedded_folder(name: str, *, texts: Sequence[str], announce: Announce) -> P
     """
     recipe = _recipe(name, texts)
     folder = paths.cache_dir() / "models" / recipe.name
-    if files.is_intact(folder, recipe.name):
-        return folder
     try:
-        with _only_one(folder, announce):
-            # Whoever held the lock before may have built it.
-            if not files.is_intact(folder, recipe.name):
-                _build(folder, recipe, announce)
+        make_once(folder, lambda beside: recipe.build(beside, announce), announce=announce)
     except OSError as error:
         msg = (
             f"cannot write the model {name} to the cache {paths.cache_dir()}: {error.strerror or error}. "
@@ -73,35 +58,3 @@ def _recipe(name: str, texts: Sequence[str]) -> Recipe:
         )
     msg = f"model.embedded={name} is not known. {nearest(name, EMBEDDED)}"
     raise AssetError(msg)
-
-
-def _build(folder: Path, recipe: Recipe, announce: Announce) -> None:
-    beside = folder.with_name(f".{recipe.name}.building")
-    shutil.rmtree(beside, ignore_errors=True)  # left by a process that was killed; nobody else holds the lock
-    if folder.exists():
-        announce(f"{folder} is incomplete or was changed: it is built again.")
-    beside.mkdir()
-    try:
-        recipe.build(beside, announce)
-        files.write_manifest(beside, recipe.name)
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.replace(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-@contextmanager
-def _only_one(folder: Path, announce: Announce) -> Iterator[None]:
-    """Hold the folder's lock; say so when another process holds it. The system frees a dead process's lock."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        announce(f"Another process is preparing {folder.name}: waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

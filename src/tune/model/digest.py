@@ -16,6 +16,12 @@ from tune.files import FileEntry, file_entry, file_sha256, read_json, read_manif
 # Written by transformers beside the facts of a model; they do not change what it computes.
 _NOT_THE_MODEL = ("transformers_version", "_name_or_path")
 
+_TOKENIZER = (
+    *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model", "*.tiktoken"),
+    *("spiece*", "chat_template*", "additional_chat_templates/*"),
+)
+"""Files of a tokenizer, as transformers names them."""
+
 
 def weights_digest(folder: Path, *, with_code: bool = False) -> str:
     """Return a SHA-256 over a model's safetensors files and its config.json.
@@ -36,6 +42,13 @@ def weights_digest(folder: Path, *, with_code: bool = False) -> str:
     if with_code:
         lines += [f"{path.name} {file_sha256(path)}" for path in sorted(folder.glob("*.py"))]
     return hashlib.sha256("\n".join([*lines, _plain_config(folder)]).encode()).hexdigest()
+
+
+def tokenizer_digest(folder: Path) -> str:
+    """Return a SHA-256 over the files that decide how a tokenizer writes a text, the chat template among them."""
+    found = sorted({file for pattern in _TOKENIZER for file in folder.glob(pattern) if file.is_file()})
+    lines = [f"{file.relative_to(folder)} {file_sha256(file)}" for file in found]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _plain_config(folder: Path) -> str:

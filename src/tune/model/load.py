@@ -68,6 +68,17 @@ def load_base(model: ModelConfig, quantization: QuantizationConfig, *, folder: P
     )
 
 
+def load_tokenizer(model: ModelConfig, folder: Path | str) -> Any:
+    """Return the model's tokenizer alone; the pad token is set, and torch is not imported.
+
+    Raises:
+        AssetError: Its files are broken or not there.
+    """
+    local = local_folder(folder, model)
+    with _one_paragraph(local):
+        return _load_tokenizer(local, own_code=model.runs_own_code)
+
+
 def pick_device(device: Device) -> "torch.device":
     """Return the device; `auto` is CUDA where there is one.
 

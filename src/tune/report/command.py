@@ -7,13 +7,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tune.config.schema import ReportFormat, TrackConfig
+from tune.config.schema import Config, ReportFormat, TrackConfig
 from tune.report.checkup import print_checkup
 from tune.report.clean import may_free, print_freeable, print_freed
+from tune.report.data import print_data
 from tune.report.status import print_status
 from tune.report.table import print_metrics, print_study
 from tune.track.records import StudyRecord
 from tune.track.upkeep import CheckupRecord, FreeableRecord
+from tune.trial.bar import Bar
+from tune.trial.inspect import inspect_data
 
 
 def print_report(study: StudyRecord, form: ReportFormat) -> None:
@@ -27,6 +30,13 @@ def print_report(study: StudyRecord, form: ReportFormat) -> None:
 def print_study_status(study: StudyRecord) -> None:
     """Print how far a study is."""
     print_status(study, _console())
+
+
+def print_data_set(config: Config) -> None:
+    """Read, clean, divide and tokenise the data of a configuration, and print what became of them."""
+    with Bar() as bar:
+        found = inspect_data(config, bar)
+    print_data(found, config.report.format, _console())
 
 
 def print_findings(checkup: CheckupRecord, track: TrackConfig) -> None:

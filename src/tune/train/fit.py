@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,6 @@ from tune.config.recipe import TrainConfig
 from tune.train.checkpoint import losses_until, restore_optimizer, restore_random, restore_weights
 from tune.train.loss import answer_loss
 from tune.train.watch import Follow, watcher
-
-Row = dict[str, list[int]]
-"""input_ids and labels of one example, both (T,)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +37,7 @@ def n_steps(train: TrainConfig, n_examples: int) -> int:
 def fit(
     model: Any,
     tokenizer: Any,
-    rows: Sequence[Row],
+    rows: Any,
     train: TrainConfig,
     *,
     seed: int,
@@ -51,7 +48,7 @@ def fit(
     Args:
         model: PEFT model; only its adapter asks for gradients.
         tokenizer: For the pad token.
-        rows: Examples; labels of -100 are not learned from.
+        rows: `datasets.Dataset` of input_ids and labels, (T,) each; labels of -100 are not learned from.
         train: The recipe.
         seed: Order of the examples and dropout.
         follow: Is told each step's loss, and where to go on from and what to leave behind.
@@ -59,8 +56,6 @@ def fit(
     Raises:
         Diverged: The loss or the gradient norm became NaN or infinite.
     """
-    from datasets import Dataset
-
     total = n_steps(train, len(rows))
     watch = watcher(total, follow)
     with tempfile.TemporaryDirectory(prefix="tune-") as folder, _own_forward(model):
@@ -68,7 +63,7 @@ def fit(
         trainer = _trainer_class()(
             model=model,
             args=_arguments(train, folder=folder, seed=seed, total=total, device=model.device.type),
-            train_dataset=Dataset.from_list(list(rows)),
+            train_dataset=rows,
             processing_class=tokenizer,
             callbacks=[watch],
         )
@@ -88,8 +83,14 @@ def fit(
     return Fitted(
         steps=trainer.state.global_step,
         losses=tuple(watch.losses),
-        n_tokens=round(sum(len(row["input_ids"]) for row in rows) * trainer.state.epoch),
+        n_tokens=round(_n_tokens(rows) * trainer.state.epoch),
     )
+
+
+def _n_tokens(rows: Any) -> int:
+    from pyarrow import compute
+
+    return int(compute.sum(compute.list_value_length(rows.data.column("input_ids"))).as_py())
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tune.config.recipe import EvaluateConfig, GeneralKnowledge
 from tune.config.schema import Config
+from tune.data.listener import Listener
 from tune.data.load import embedded_texts, load_splits
-from tune.errors import DataError
-from tune.evaluate.questions import QuestionBank, check_shots, read_hub_mmlu, read_mmlu, read_probe
-from tune.examples import Splits
+from tune.data.splits import Splits
+from tune.evaluate.questions import Question, QuestionBank, check_shots, read_hub_mmlu, read_mmlu, read_probe
 from tune.model.assets import embedded_folder
 from tune.model.hub import local_folder
 from tune.model.source import check_source, resolve_source
@@ -24,8 +24,12 @@ class Task:
     """Knowledge questions; None when forgetting is not measured."""
 
 
-def read_task(config: Config) -> Task:
+def read_task(config: Config, listener: Listener | None = None) -> Task:
     """Return the data and the questions; torch is not imported, so that a mistake in a file is told at once.
+
+    Args:
+        config: Its data, and the questions of its evaluation.
+        listener: Is told how far slow steps are.
 
     Raises:
         ConfigError: The model's folder or a setting of the evaluation is not usable.
@@ -35,11 +39,13 @@ def read_task(config: Config) -> Task:
     bank = _bank(config.evaluate)
     if bank is not None:
         check_shots(bank, config.evaluate.n_shot)
-    splits = load_splits(config.data)
-    if len(splits.train) < 1:
-        msg = "no example is left to train on. Raise data.n_train or give more rows."
-        raise DataError(msg)
+    questions = {bank.name: [_asked(question) for question in bank.test]} if bank else {}
+    splits = load_splits(config.data, questions=questions, listener=listener)
     return Task(splits=splits, bank=bank)
+
+
+def _asked(question: Question) -> str:
+    return " ".join((question.text, *question.choices))
 
 
 def model_folder(config: Config, *, announce: Callable[[str], None]) -> Path:

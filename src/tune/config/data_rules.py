@@ -1,0 +1,59 @@
+"""Combinations of data settings that cannot work. Ranges stand in tune.config.rules."""
+
+from collections.abc import Iterator
+
+from tune.config.data import Balance, DataConfig, DataFormat, Layout, Metric
+
+
+def impossible_data(data: DataConfig, *, searched: frozenset[str]) -> Iterator[str]:
+    """Yield a sentence for every combination that cannot work.
+
+    Args:
+        data: The settings.
+        searched: Keys that the sweep sets to other values.
+    """
+    if not data.metrics:
+        yield f"data.metrics=[] is not allowed: name one or more of {', '.join(Metric)}; the first is task/score."
+    if len(set(data.metrics)) < len(data.metrics):
+        yield "data.metrics names a metric twice: name each once."
+    if Metric.execution in data.metrics and data.format is not DataFormat.text_to_sql:
+        yield (
+            f"data.metrics has execution, which needs the tables of data=text_to_sql, but data.format={data.format}: "
+            "use exact_match or numeric."
+        )
+    yield from _rows(data)
+    yield from _training(data, searched)
+
+
+def _rows(data: DataConfig) -> Iterator[str]:
+    columns, clean = data.columns, data.clean
+    if data.format is not DataFormat.text_to_sql and not data.path:
+        what = "the id of a data set" if data.format is DataFormat.hub else "the file or folder of its rows"
+        yield f"data.format={data.format} needs data.path=…, {what}."
+    if data.layout is Layout.columns and not (columns.question and columns.answer):
+        yield "data.layout=columns needs data.columns.question and data.columns.answer, the names of two columns."
+    if bool(columns.question) != bool(columns.answer):
+        missing = "answer" if columns.question else "question"
+        yield f"data.columns.{missing} is not set: name both data.columns.question and data.columns.answer, or neither."
+    if clean.min_words and clean.max_words and clean.min_words > clean.max_words:
+        yield (
+            f"data.clean.min_words={clean.min_words} is above data.clean.max_words={clean.max_words}: no row can stay."
+        )
+    if data.format is DataFormat.text_to_sql and (columns.label or columns.group):
+        yield "data.columns.label and data.columns.group name columns of a file; leave them out with data=text_to_sql."
+
+
+def _training(data: DataConfig, searched: frozenset[str]) -> Iterator[str]:
+    balance, mix = data.balance, data.mix
+    if balance.how is Balance.cap and balance.cap is None:
+        yield "data.balance.how=cap needs data.balance.cap, the most training rows of a class."
+    if balance.how is not Balance.cap and balance.cap is not None:
+        yield f"data.balance.cap={balance.cap} has no effect with data.balance.how={balance.how}: set that to cap."
+    if balance.column and balance.how is Balance.none:
+        yield f"data.balance.column={balance.column} has no effect with data.balance.how=none: add cap or resample."
+    if (mix.share or "data.mix.share" in searched) and not mix.path:
+        yield "data.mix.share needs data.mix.path, the file or folder of the general rows."
+    if mix.path and not mix.share and "data.mix.share" not in searched:
+        yield "data.mix.path is set and data.mix.share=0 takes none of it: add data.mix.share=0.1, or leave it out."
+    if data.format is DataFormat.text_to_sql and balance.how is not Balance.none:
+        yield f"data.balance.how={balance.how} needs classes; the rows of data=text_to_sql have none. Leave it out."

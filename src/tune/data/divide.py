@@ -1,0 +1,119 @@
+"""From clean rows to splits: nothing that is scored stands in training, and training is what was asked for."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from tune.config.data import Balance, DataConfig, DataFormat
+from tune.data.account import Taken, taken
+from tune.data.balance import balance_rows
+from tune.data.leaks import find_leaks
+from tune.data.listener import Listener
+from tune.data.mix import mix_in
+from tune.data.pool import load_pool
+from tune.data.split import by_hash, split_rows
+from tune.data.splits import Splits, make_splits
+from tune.errors import DataError
+from tune.examples import Example, Message
+
+Questions = Mapping[str, Sequence[str]]
+"""Texts that the evaluation asks, by the name of what asks them."""
+
+
+def divide(data: DataConfig, questions: Questions, listener: Listener) -> Splits:
+    """Return the splits of a data set.
+
+    Raises:
+        DataError: A file is missing or broken, or a split cannot be made.
+    """
+    pool = load_pool(data, listener)
+    rows, clusters, steps = list(pool.rows), list(pool.clusters), list(pool.account.taken)
+    # What stands in a published test file or a knowledge question must not be validated on either.
+    elsewhere = {**({"test": pool.test} if pool.test else {}), **questions}
+    listener.on("looking for leaks", 0, len(rows))
+    kept, step = _without_leaks(data, rows, elsewhere)
+    rows, clusters, steps = [rows[i] for i in kept], [clusters[i] for i in kept], [*steps, *step]
+    test_share = 0 if pool.test is not None else data.test
+    parts = split_rows(rows, clusters, validation=data.validation, test=test_share, seed=data.seed)
+    train, validation, test = ([rows[i] for i in part] for part in (parts.train, parts.validation, parts.test))
+    own = {"validation": validation, "test": test}
+    if pool.test is not None:
+        test = by_hash(pool.test, seed=data.seed)
+    kept, step = _without_leaks(data, train, own)
+    train, steps = [train[i] for i in kept], [*steps, *step]
+    held = {"train": len(train), "validation": len(validation), "test": len(test)}
+    train, step, notes = to_train_on(data, train, {"test": test, "validation": validation, **questions}, listener)
+    chosen = {"train": train, "validation": validation[: data.n_validation], "test": test[: data.n_test]}
+    account = dataclasses.replace(
+        pool.account, taken=(*steps, *step), held=held, notes=(*pool.account.notes, *_short(data, chosen), *notes)
+    )
+    return make_splits({name: with_system(part, data.system) for name, part in chosen.items()}, account)
+
+
+def general_set(data: DataConfig) -> DataConfig | None:
+    """Return the general data set as a data set of its own, or None where none is mixed in."""
+    if not data.mix.share:
+        return None
+    assert data.mix.path is not None  # config.rules has asked for it
+    return DataConfig(format=DataFormat.files, path=data.mix.path, layout=data.mix.layout, clean=data.clean)
+
+
+def with_system(rows: Sequence[Example], system: str | None) -> list[Example]:
+    """Return the rows, each with the system message in front unless it has one."""
+    if not system:
+        return list(rows)
+    first = Message(role="system", content=system)
+    return [
+        row if row.messages[0].role == "system" else dataclasses.replace(row, messages=(first, *row.messages))
+        for row in rows
+    ]
+
+
+def _without_leaks(
+    data: DataConfig, rows: Sequence[Example], held_out: Mapping[str, Sequence[Example | str]]
+) -> tuple[list[int], list[Taken]]:
+    """Return the places of the rows that stay, and the account of those that go."""
+    held_out = {name: texts for name, texts in held_out.items() if texts}
+    if not (data.leaks and held_out):
+        return list(range(len(rows))), []
+    found = dict(find_leaks(rows, held_out, ngram=data.leak_ngram, clean=data.clean))
+    went = [(rows[place], f"stands in {where}") for place, where in found.items()]
+    step = taken(f"rows that stand in {', '.join(held_out)}", "data.leaks", went)
+    return [place for place in range(len(rows)) if place not in found], [step]
+
+
+def to_train_on(
+    data: DataConfig, train: list[Example], held_out: Mapping[str, Sequence[Example | str]], listener: Listener
+) -> tuple[list[Example], list[Taken], list[str]]:
+    """Return what is trained on, and an account of it: balanced, no more than asked for, with general rows mixed in.
+
+    Raises:
+        DataError: A class or the general set has too few rows.
+    """
+    steps: list[Taken] = []
+    notes: list[str] = []
+    if data.balance.how is not Balance.none:
+        balanced = balance_rows(train, data.balance, seed=data.seed)
+        train = balanced.rows
+        steps += [balanced.taken] if balanced.taken else []
+        notes += [balanced.note] if balanced.note else []
+    if general := general_set(data):
+        pool = load_pool(general, listener)
+        rows = list(pool.rows)
+        kept, leaks = _without_leaks(data, rows, held_out)
+        steps += [dataclasses.replace(step, step=f"mix: {step.step}") for step in (*pool.account.taken, *leaks)]
+        mixed = mix_in(train, [rows[i] for i in kept], share=data.mix.share, n_train=data.n_train, seed=data.seed)
+        return mixed.rows, steps, [*notes, f"mixed in: {pool.account.source}.", *([mixed.note] if mixed.note else [])]
+    return train[: data.n_train], steps, notes
+
+
+def _short(data: DataConfig, chosen: Mapping[str, Sequence[Example]]) -> list[str]:
+    """Say where there are fewer rows than were asked for."""
+    if not chosen["train"]:
+        msg = "no row is left to train on. Hold fewer rows out with data.validation and data.test, or give more rows."
+        raise DataError(msg)
+    asked = {"train": data.n_train, "validation": data.n_validation, "test": data.n_test}
+    return [
+        f"data.n_{name}={n} was asked for, {len(chosen[name])} rows are there."
+        for name, n in asked.items()
+        if n is not None and len(chosen[name]) < n
+    ]

@@ -1,0 +1,74 @@
+"""The clean rows of a data set, kept in the cache under the content of its files: the slow half of loading."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tune import paths
+from tune.config.data import DataConfig
+from tune.config.digest import digest
+from tune.data.account import Account
+from tune.data.clean import clean_rows
+from tune.data.listener import Listener
+from tune.data.source import read_source, source_digest
+from tune.data.stored import StoredExamples, write_examples
+from tune.examples import Example
+from tune.files import read_json, write_json
+from tune.kept import make_once
+
+_VERSION = 1
+"""Rises when the same files and settings would give other rows."""
+
+_ROWS, _TEST, _ABOUT = "rows.arrow", "test.arrow", "about.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pool:
+    """Rows that may be divided."""
+
+    rows: Sequence[Example]
+    clusters: Sequence[int]
+    """(N,) Rows of one number say nearly the same."""
+
+    test: Sequence[Example] | None
+    """A published test file; None where the rows themselves must give a test split."""
+
+    account: Account
+    """So far."""
+
+
+def load_pool(data: DataConfig, listener: Listener) -> Pool:
+    """Return the clean rows, read and cleaned first where the cache has none of these files and settings.
+
+    Raises:
+        DataError: A file is missing or broken, or no row is left.
+        OSError: The cache cannot be written.
+    """
+    folder = paths.cache_dir() / "data" / f"rows-{pool_digest(data)[:24]}"
+    make_once(folder, lambda beside: _write(beside, data, listener), announce=listener.announce)
+    plain = read_json(folder / _ABOUT)
+    assert plain is not None  # the folder's manifest says that it is whole
+    rows = StoredExamples(folder / _ROWS)
+    return Pool(
+        rows=rows,
+        clusters=rows.column("cluster"),
+        test=StoredExamples(folder / _TEST) if (folder / _TEST).is_file() else None,
+        account=Account.from_json(plain),
+    )
+
+
+def pool_digest(data: DataConfig) -> str:
+    """Return what tells these rows from all others: what the files say, and how they are read and cleaned."""
+    settings = (asdict(data.columns), data.balance.column, asdict(data.clean))
+    return digest([_VERSION, source_digest(data), data.format, data.layout, settings])
+
+
+def _write(folder: Path, data: DataConfig, listener: Listener) -> None:
+    listener.on("reading", 0, 1)
+    source = read_source(data)
+    cleaned = clean_rows(source.rows, data.clean, on=listener.on)
+    write_examples(folder / _ROWS, cleaned.rows, cluster=cleaned.clusters)
+    if source.test is not None:
+        write_examples(folder / _TEST, source.test)
+    account = Account(source=source.layout, n_read=len(source.rows), taken=cleaned.taken, held={})
+    write_json(folder / _ABOUT, account.to_json())

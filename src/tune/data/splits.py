@@ -1,0 +1,57 @@
+"""A data set ready for a trial."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune.data.account import Account
+from tune.data.stored import StoredExamples, write_examples
+from tune.examples import Example
+from tune.files import read_json, write_json
+
+NAMES = ("train", "validation", "test")
+_ABOUT = "about.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splits:
+    """Training never sees validation or test, and the search never sees test."""
+
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    test: Sequence[Example]
+    digest: str
+    """SHA-256 of what all three say, in their order; ids and files' names do not count."""
+
+    account: Account
+
+
+def make_splits(parts: dict[str, Sequence[Example]], account: Account) -> Splits:
+    """Return the splits, with their digest."""
+    content = hashlib.sha256()
+    for name in NAMES:
+        content.update(f"{name} {len(parts[name])}\n".encode())
+        for row in parts[name]:
+            turns = [(message.role, message.content) for message in row.messages]
+            said = json.dumps([turns, row.answer, dict(row.extra)], sort_keys=True)
+            content.update(said.encode())
+    return Splits(**parts, digest=content.hexdigest(), account=account)
+
+
+def write_splits(folder: Path, splits: Splits) -> None:
+    """Write the splits into an empty folder."""
+    for name in NAMES:
+        write_examples(folder / f"{name}.arrow", getattr(splits, name))
+    write_json(folder / _ABOUT, {"digest": splits.digest, "account": splits.account.to_json()})
+
+
+def read_splits(folder: Path) -> Splits:
+    """Return what `write_splits` wrote; examples are read when they are looked at."""
+    about = read_json(folder / _ABOUT)
+    assert about is not None  # the folder's manifest says that it is whole
+    account, digest = about["account"], about["digest"]
+    assert isinstance(account, dict)
+    parts = {name: StoredExamples(folder / f"{name}.arrow") for name in NAMES}
+    return Splits(**parts, digest=str(digest), account=Account.from_json(account))

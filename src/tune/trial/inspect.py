@@ -1,0 +1,43 @@
+"""What `python -m tune data` looks at: the splits, their tokens, and what they make advisable."""
+
+import math
+from dataclasses import dataclass
+
+from tune.config.schema import Config
+from tune.data.advice import advise
+from tune.data.listener import Listener
+from tune.data.splits import Splits
+from tune.data.tokens import TokenTable
+from tune.trial.prepare import prepare_tokens
+from tune.trial.task import model_folder, read_task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspected:
+    """A data set as training will see it."""
+
+    splits: Splits
+    tokens: TokenTable
+    advice: tuple[str, ...]
+
+
+def inspect_data(config: Config, listener: Listener) -> Inspected:
+    """Return the data of a configuration, read, cleaned, divided and tokenised.
+
+    Raises:
+        DataError: The data cannot be used.
+        ConfigError: The model or its chat template cannot be used for it.
+        AssetError: The model cannot be had, or the cache not be written.
+    """
+    splits = read_task(config, listener).splits
+    tokens = prepare_tokens(config, splits, model_folder(config, announce=listener.announce), listener)
+    train = config.train
+    steps = math.ceil(math.ceil(tokens.n_rows / train.batch_size) / train.accumulation)
+    advice = advise(
+        n_train=tokens.n_rows,
+        n_tokens=tokens.n_tokens,
+        steps_per_epoch=steps,
+        epochs=train.epochs,
+        rank=config.lora.rank,
+    )
+    return Inspected(splits=splits, tokens=tokens, advice=tuple(advice))
