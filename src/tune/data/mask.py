@@ -165,9 +165,9 @@ def _shared(turn: list[int], whole: list[int]) -> int:
 def _tokens(example: Example, ids: list[int], learned: NDArray[np.bool_], *, n_prompt: int) -> Tokens:
     if learned.all() or not learned.any():
         msg = (
-            f"example {example.id}: {'every' if learned.any() else 'no'} token would be learned, so the "
-            "{% generation %} markers of the chat template do not tell answers from questions. Put them around what the assistant writes, "
-            "its end token included, and name the file as data.template."
+            f"example {example.id}: {'every' if learned.any() else 'no'} token would be learned, so the chat template "
+            "does not tell answers from questions. Put {% generation %} markers around what the assistant writes, its "
+            "end token included, and name the file as data.template."
         )
         raise DataError(msg)
     return Tokens(ids=np.array(ids, dtype=np.int32), learned=learned, n_prompt=n_prompt)
