@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
-def generate_replies(
+def generate_replies(  # noqa: PLR0913 - a model and its tokenizer are one thing in two objects
     model: Any,
     tokenizer: Any,
     prompts: Sequence[Sequence[int]],
     *,
     max_new_tokens: int,
     batch_size: int,
+    end_ids: Sequence[int] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Return one reply a prompt, in the order of the prompts, without special tokens.
@@ -21,6 +22,7 @@ def generate_replies(
         prompts: N lists of token ids, each ending where the reply starts.
         max_new_tokens: Longest reply, in tokens.
         batch_size: Prompts at once; similar lengths go together, so little is padded.
+        end_ids: Tokens that end a reply besides the tokenizer's end token, as chat templates have them.
         on_progress: Is told (replies so far, N).
     """
     import torch
@@ -33,7 +35,7 @@ def generate_replies(
         with torch.inference_mode():
             for start in range(0, len(order), batch_size):
                 chosen = order[start : start + batch_size]
-                texts = _generate(model, tokenizer, [prompts[index] for index in chosen], max_new_tokens)
+                texts = _generate(model, tokenizer, [prompts[index] for index in chosen], max_new_tokens, end_ids)
                 for index, text in zip(chosen, texts, strict=True):
                     replies[index] = text
                 if on_progress:
@@ -43,7 +45,9 @@ def generate_replies(
     return replies
 
 
-def _generate(model: Any, tokenizer: Any, prompts: list[Sequence[int]], max_new_tokens: int) -> list[str]:
+def _generate(
+    model: Any, tokenizer: Any, prompts: list[Sequence[int]], max_new_tokens: int, end_ids: Sequence[int]
+) -> list[str]:
     import torch
 
     longest = max(len(prompt) for prompt in prompts)
@@ -58,7 +62,12 @@ def _generate(model: Any, tokenizer: Any, prompts: list[Sequence[int]], max_new_
         max_new_tokens=max_new_tokens,
         do_sample=False,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=_ends(tokenizer, end_ids),
     )  # (B, T + new)
     texts = tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
     return [text.strip() for text in texts]
+
+
+def _ends(tokenizer: Any, more: Sequence[int]) -> list[int] | None:
+    """Return all tokens that end a reply; None where there is none."""
+    return sorted({*more, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])}) or None

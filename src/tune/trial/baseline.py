@@ -1,7 +1,7 @@
 """The base's scores, measured once and kept: every trial of every study with the same fingerprint shares them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,7 +14,7 @@ from tune.trial.measure import Measured
 from tune.trial.task import Task
 
 
-def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, template: str) -> str:
+def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, template: str, ends: Sequence[int]) -> str:
     """Return the digest of all that moves a base score.
 
     Args:
@@ -23,6 +23,7 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
         weights: Digest of the base's files.
         dtype: Number format that it computes in.
         template: The chat template.
+        ends: Tokens at which a reply stops.
     """
     evaluate, data = config.evaluate, config.data
     return digest(
@@ -32,6 +33,7 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
             "dtype": dtype,
             "quantization": [config.quantization.kind, config.quantization.double],
             "template": template,
+            "ends": list(ends),
             "validation": [(e.id, [(m.role, m.content) for m in e.messages], e.answer) for e in task.splits.validation],
             "metrics": data.metrics,
             "max_new_tokens": data.max_new_tokens,

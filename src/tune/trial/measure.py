@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tune.config.data import Learn
 from tune.config.metrics import PREFIX
 from tune.config.schema import Config
-from tune.data.mask import prompt_ids, tokenize
+from tune.data.mask import tokenize_all
+from tune.data.template_check import end_ids
 from tune.errors import EvaluationError
 from tune.evaluate.generate import generate_replies
 from tune.evaluate.harness import score_choices
@@ -71,18 +73,20 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
         Diverged: A score is NaN or infinite.
     """
     asked, evaluate = task.splits.validation, config.evaluate
+    # Only the last answer counts here, whatever is learned: its question's tokens are what a reply is generated from.
+    tokens = list(tokenize_all(tokenizer, asked, Learn.last))
     replies = generate_replies(
         model,
         tokenizer,
-        [prompt_ids(tokenizer, example) for example in asked],
+        [item.ids[: item.n_prompt].tolist() for item in tokens],
+        end_ids=end_ids(tokenizer),
         max_new_tokens=config.data.max_new_tokens,
         batch_size=evaluate.generation_batch_size,
         on_progress=lambda done, total: on("answers", done, total),
     )
-    tokens = [tokenize(tokenizer, example) for example in asked]
     surprise = measure_surprise(
         model,
-        [(item.ids, item.n_prompt) for item in tokens],
+        [(item.ids.tolist(), item.n_prompt) for item in tokens],
         batch_size=evaluate.batch_size,
         pad_id=tokenizer.pad_token_id,
         on_progress=lambda done, total: on("perplexity", done, total),

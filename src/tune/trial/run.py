@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tune.config.data import Learn
 from tune.config.digest import digest
 from tune.config.schema import Config
-from tune.data.mask import Tokens, tokenize
+from tune.data.mask import Tokens, tokenize_all
+from tune.data.template import apply_template
+from tune.data.template_check import check_template, end_ids
 from tune.errors import DataError, Diverged
 from tune.examples import Example
 from tune.files import write_json
@@ -34,24 +37,25 @@ class Bench:
     base: Base
     task: Task
     model_key: str
-    """Which model and quantization the base is; another trial may ask for another."""
+    """Which model, quantization and chat template the base has; another trial may ask for another."""
 
 
 def open_bench(config: Config, task: Task, *, folder: Path | str) -> Bench:
-    """Load the base.
+    """Load the base, and let its tokenizer write with data.template.
 
     Raises:
         AssetError: The model cannot be loaded.
+        DataError: The chat template does not fit it.
     """
     quiet_libraries()
-    return Bench(
-        base=load_base(config.model, config.quantization, folder=folder), task=task, model_key=model_key(config)
-    )
+    base = load_base(config.model, config.quantization, folder=folder)
+    apply_template(base.tokenizer, config.data.template)
+    return Bench(base=base, task=task, model_key=model_key(config))
 
 
 def model_key(config: Config) -> str:
     """Return what tells one loaded base from another."""
-    return repr((config.model, config.quantization))
+    return repr((config.model, config.quantization, config.data.template))
 
 
 def run_trial(
@@ -80,7 +84,12 @@ def run_trial(
     base, task = bench.base, bench.task
     meter = Meter(base.device)
     name = fingerprint(
-        config, task, weights=base.digest, dtype=str(base.dtype), template=str(base.tokenizer.chat_template)
+        config,
+        task,
+        weights=base.digest,
+        dtype=str(base.dtype),
+        template=str(base.tokenizer.chat_template),
+        ends=end_ids(base.tokenizer),
     )
     baseline = Baseline(name)
 
@@ -90,7 +99,9 @@ def run_trial(
     with meter.phase("base"):
         baseline.measure_if_free(measure_base)
     _seed_everything(config.seed)
-    tokens, notes = _training_tokens(base.tokenizer, task.splits.train, config.train.max_length)
+    tokens, notes = _training_tokens(
+        base.tokenizer, task.splits.train, learn=config.data.learn, max_length=config.train.max_length
+    )
     checkpoints = _checkpoints(config, bench, folder) if whole_steps else None
     adapted = adapt.attach(base, config.lora, seed=config.seed)
     try:
@@ -143,7 +154,7 @@ def _train(
         recorder.metrics({"train/step_loss": loss}, step=step)
         on("train", step, total)
 
-    rows = [{"input_ids": list(item.ids), "labels": item.labels} for item in tokens]
+    rows = [{"input_ids": item.ids.tolist(), "labels": item.labels} for item in tokens]
     follow = Follow(on_step=on_step, checkpoints=checkpoints)
     return fit(adapted.model, adapted.base.tokenizer, rows, config.train, seed=config.seed, follow=follow)
 
@@ -161,13 +172,17 @@ def _checkpoints(config: Config, bench: Bench, folder: Path) -> Checkpoints:
             "weights": base.digest,
             "dtype": str(base.dtype),
             "template": str(base.tokenizer.chat_template),
+            "learn": config.data.learn,
         }
     )
     return Checkpoints(folder / "checkpoints", recipe=recipe, every_s=config.workers.checkpoint_s)
 
 
-def _training_tokens(tokenizer: Any, examples: tuple[Example, ...], max_length: int) -> tuple[list[Tokens], list[str]]:
-    tokens = [tokenize(tokenizer, example) for example in examples]
+def _training_tokens(
+    tokenizer: Any, examples: tuple[Example, ...], *, learn: Learn, max_length: int
+) -> tuple[list[Tokens], list[str]]:
+    check_template(tokenizer, examples, learn)
+    tokens = list(tokenize_all(tokenizer, examples, learn))
     short = [item for item in tokens if len(item.ids) <= max_length]
     if not short:
         longest = min(len(item.ids) for item in tokens)
