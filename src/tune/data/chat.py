@@ -1,63 +1,139 @@
-"""Rows of the user's own: ChatML `messages`, or Alpaca `instruction`, `input`, `output`."""
+"""From a list of turns to a question and its answer; what roles are known, and which orders have no answer."""
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tune.data.rows import json_lines
-from tune.errors import DataError
+from tune.data.rows import BadRow, type_of
+from tune.data.text import MAX_ROW
 from tune.examples import Example, Message
 
-ROLES = ("system", "user", "assistant")
+ROLES = {"system": "system", "user": "user", "assistant": "assistant"}
+"""Of ChatML `messages`."""
+
+SHAREGPT_ROLES = {
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+}
+"""Of ShareGPT `conversations`: what its collections call who speaks, and whom it stands for."""
+
+_TOOL_ROLES = {"tool", "function", "function_call", "function_response", "tool_call", "tool_response", "observation"}
+_TOOL_KEYS = ("tool_calls", "function_call", "tool_call_id")
 
 
 def read_chat(file: Path) -> list[Example]:
-    """Return one example a row: the last assistant turn is the answer, everything before it the question.
+    """Return the rows of a file; goes as soon as load.py reads through tune.data.source."""
+    from tune.config.data import ColumnsConfig, Layout
+    from tune.data.source import read_rows
+
+    return read_rows(file, Layout.auto, ColumnsConfig()).rows
+
+
+def messages_of(turns: Any, *, key: str) -> list[Message]:
+    """Return the messages of a list of objects with role and content.
+
+    Args:
+        turns: What the row holds.
+        key: Where the row holds it, for complaints.
 
     Raises:
-        DataError: A row is neither ChatML nor Alpaca, or has no answer.
+        BadRow: It is no such list, a role is unknown, or a tool is called.
     """
-    return [_example(file, number, row) for number, row in json_lines(file)]
+    return [_message(turn, key, "role", "content", ROLES) for turn in _objects(turns, key)]
 
 
-def _example(file: Path, number: int, row: dict[str, Any]) -> Example:
-    where = f"{file} line {number}"
-    turns = _chatml(where, row) if "messages" in row else _alpaca(where, row)
-    if len(turns) < 2 or turns[-1].role != "assistant" or not turns[-1].content.strip():  # noqa: PLR2004
-        msg = f"{where} has no answer: the last turn must be the assistant's and hold text. Complete or remove the row."
-        raise DataError(msg)
-    if turns[-2].role != "user":
-        msg = (
-            f"{where}: the turn before the answer is {turns[-2].role}'s, it must be the user's. Mend or remove the row."
-        )
-        raise DataError(msg)
-    return Example(id=f"line/{number}", messages=tuple(turns[:-1]), answer=turns[-1].content)
+def conversation_of(turns: Any, *, key: str) -> list[Message]:
+    """Return the messages of a ShareGPT conversation; objects with role and content are taken too.
+
+    Raises:
+        BadRow: It is no list of objects, a role is unknown, or a tool is called.
+    """
+    return [
+        _message(turn, key, "role", "content", SHAREGPT_ROLES)
+        if "role" in turn and "from" not in turn
+        else _message(turn, key, "from", "value", SHAREGPT_ROLES)
+        for turn in _objects(turns, key)
+    ]
 
 
-def _chatml(where: str, row: dict[str, Any]) -> list[Message]:
-    turns = row["messages"]
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        msg = f"{where}: `messages` must be a list of objects with role and content. Mend or remove the row."
-        raise DataError(msg)
-    return [_message(where, turn) for turn in turns]
+def divided(turns: Sequence[Message]) -> tuple[tuple[Message, ...], str]:
+    """Return the turns before the last answer, and that answer; system messages without text are left out.
+
+    An answer may be empty: what becomes of such a row is a question of cleaning.
+
+    Raises:
+        BadRow: The last turn is not the assistant's, the one before it not the user's, two answers follow each other,
+            or the text is longer than MAX_ROW.
+    """
+    said = [turn for turn in turns if turn.role != "system" or turn.content.strip()]
+    if not any(turn.role == "assistant" for turn in said):
+        msg = "has no answer: the last turn must be the assistant's. Complete or remove the row."
+        raise BadRow(msg)
+    if said[-1].role != "assistant":
+        msg = f"ends with the {said[-1].role}'s turn, which has no answer. Add the assistant's, or remove that turn."
+        raise BadRow(msg)
+    for number, (turn, following) in enumerate(pairwise(said), start=1):
+        if turn.role == following.role == "assistant":
+            msg = (
+                f"has two assistant turns in a row (turns {number} and {number + 1}), so the second answers nothing. "
+                "Join them, or put the user's turn between."
+            )
+            raise BadRow(msg)
+    if len(said) == 1 or said[-2].role != "user":
+        before = f"the turn before it is the {said[-2].role}'s" if len(said) > 1 else "no turn is before it"
+        msg = f"has an answer without a question: {before}, it must be the user's. Mend or remove the row."
+        raise BadRow(msg)
+    size = sum(len(turn.content) for turn in said)
+    if size > MAX_ROW:
+        msg = f"holds {size:,} characters; a row may have at most {MAX_ROW:,} (1 MiB). Split or remove the row."
+        raise BadRow(msg)
+    return tuple(said[:-1]), said[-1].content
 
 
-def _message(where: str, turn: dict[str, Any]) -> Message:
-    role, content = turn.get("role"), turn.get("content")
-    if role not in ROLES or not isinstance(content, str):
-        msg = f"{where}: a message has role {role!r} and content of type {type(content).__name__}; "
-        msg += f"role must be one of {', '.join(ROLES)} and content a text. Mend or remove the row."
-        raise DataError(msg)
+def _objects(turns: Any, key: str) -> list[Mapping[str, Any]]:
+    if not isinstance(turns, list):
+        msg = f"holds a {type_of(turns)} in `{key}`: it must be a list of objects, one a turn. Mend or remove the row."
+        raise BadRow(msg)
+    for number, turn in enumerate(turns, start=1):
+        if not isinstance(turn, dict):
+            msg = f"holds a {type_of(turn)} as turn {number} of `{key}`: it must be an object. Mend or remove the row."
+            raise BadRow(msg)
+    return turns
+
+
+def _message(turn: Mapping[str, Any], key: str, who: str, what: str, roles: Mapping[str, str]) -> Message:
+    speaker, content = turn.get(who), turn.get(what)
+    role = roles.get(speaker) if isinstance(speaker, str) else None
+    if role is None:
+        raise _unknown(turn, key, who, roles)
+    for name in _TOOL_KEYS:
+        if turn.get(name):
+            msg = f"has a turn with `{name}`: calls of tools are not trained on. Remove such rows, or write the call "
+            msg += f"into `{what}` as text."
+            raise BadRow(msg)
+    if content is None and role == "assistant" and what in turn:
+        content = ""  # an answer left empty, as a table writes it
+    if not isinstance(content, str):
+        found = type_of(content) if what in turn else "nothing"
+        msg = f"has a turn of {role} that holds {found} in `{what}`: it must be a text. Mend or remove the row."
+        raise BadRow(msg)
     return Message(role=role, content=content)
 
 
-def _alpaca(where: str, row: dict[str, Any]) -> list[Message]:
-    if not isinstance(row.get("instruction"), str):
-        msg = (
-            f"{where} has the keys {', '.join(row)}: expected ChatML (`messages`) or Alpaca "
-            "(`instruction`, `input`, `output`). Rename the keys."
+def _unknown(turn: Mapping[str, Any], key: str, who: str, roles: Mapping[str, str]) -> BadRow:
+    if who not in turn:
+        return BadRow(
+            f"has a turn in `{key}` without `{who}`; its keys are {', '.join(map(str, turn)) or 'none'}. "
+            "Rename the key, or mend or remove the row."
         )
-        raise DataError(msg)
-    question, extra, answer = row["instruction"], row.get("input") or "", row.get("output")
-    asked = f"{question}\n\n{extra}" if extra else question
-    said = answer if isinstance(answer, str) else ""
-    return [Message(role="user", content=asked), Message(role="assistant", content=said)]
+    known = f"it must be one of {', '.join(roles)}. Mend or remove the row."
+    if isinstance(turn[who], str) and turn[who] in _TOOL_ROLES:
+        return BadRow(f"has a turn with {who} {turn[who]!r}: calls of tools are not trained on; {known}")
+    return BadRow(f"has a turn with {who} {turn[who]!r}, which is unknown: {known}")

@@ -5,8 +5,9 @@ Sources: Cobbe et al. 2021, https://arxiv.org/abs/2110.14168; Casanueva et al. 2
 
 from pathlib import Path
 
-from tune.data.rows import csv_rows, json_lines
-from tune.errors import DataError
+from tune.data.rows import Row, json_lines
+from tune.data.tables import csv_rows
+from tune.errors import DataError, nearest
 from tune.examples import Example, Message
 
 
@@ -16,36 +17,44 @@ def read_gsm8k(file: Path) -> list[Example]:
     Raises:
         DataError: A row lacks its question or a number after ####.
     """
-    return [_problem(file, number, row) for number, row in json_lines(file)]
+    return [_problem(file, row) for row in json_lines(file)]
 
 
 def read_banking77(file: Path) -> list[Example]:
-    """Return the customers' questions; the answer is the intent in words, without underscores.
+    """Return the customers' questions; the answer is the intent in words, without underscores, the label as it stands.
 
     Raises:
         DataError: A row has no text or no category.
     """
-    examples = []
-    for number, row in csv_rows(file, ("text", "category")):
-        if not row["text"].strip() or not row["category"].strip():
-            msg = f"{file} line {number} has no text or no category. Complete or remove the row."
-            raise DataError(msg)
-        answer = row["category"].replace("_", " ")
-        examples.append(
-            Example(id=f"{file.stem}/{number}", messages=(Message(role="user", content=row["text"]),), answer=answer)
-        )
-    return examples
+    return [_request(file, row) for row in csv_rows(file)]
 
 
-def _problem(file: Path, number: int, row: dict[str, object]) -> Example:
-    question, answer = row.get("question"), row.get("answer")
+def _problem(file: Path, row: Row) -> Example:
+    question, answer = row.values.get("question"), row.values.get("answer")
     if not isinstance(question, str) or not isinstance(answer, str) or "####" not in answer:
-        msg = f"{file} line {number} needs a question, and an answer that ends in #### and a number. Mend or remove it."
+        msg = f"{file} {row.place} needs a question, and an answer that ends in #### and a number. Mend or remove it."
         raise DataError(msg)
     right = answer.rsplit("####", 1)[1].strip().replace(",", "")
     return Example(
-        id=f"{file.stem}/{number}",
+        id=f"{file.name}/{row.number}",
         messages=(Message(role="user", content=question),),
         answer=answer,
         extra={"number": right},
+    )
+
+
+def _request(file: Path, row: Row) -> Example:
+    for column in ("text", "category"):
+        if column not in row.values:
+            msg = f"{file} has no column {column}. {nearest(column, row.values)} Rename the columns."
+            raise DataError(msg)
+    text, category = row.values["text"], row.values["category"]
+    if not text.strip() or not category.strip():
+        msg = f"{file} {row.place} has no text or no category. Complete or remove the row."
+        raise DataError(msg)
+    return Example(
+        id=f"{file.name}/{row.number}",
+        messages=(Message(role="user", content=text),),
+        answer=category.replace("_", " "),
+        label=category,
     )

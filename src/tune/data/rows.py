@@ -1,63 +1,72 @@
-"""Rows out of files: JSON lines and CSV, with the file and the line in every complaint."""
+"""Rows out of JSON: one object a line, or a list of objects."""
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
+from tune.data.text import MAX_ROW, empty, numbered_lines, opening_bytes, too_long, whole_text
 from tune.errors import DataError
 
+Values = dict[str, Any]
+"""What each key (or column) of a row holds."""
 
-def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number, object) of every line that is not blank.
+_SPACE = (" ", "\t", "\n", "\r")
+
+
+class Row(NamedTuple):
+    """One row and where it stands."""
+
+    number: int
+    """Line or row, counted from 1; unique in its file."""
+
+    place: str
+    """For a person: line 12, or row 3 (line 40)."""
+
+    values: Values
+
+
+class BadRow(ValueError):  # noqa: N818 - a state of the row; who knows the file makes the error of it
+    """A row cannot be used; the text goes on after its place, as in: has no answer."""
+
+
+def json_lines(file: Path) -> Iterator[Row]:
+    """Yield the object of every line that is not blank.
 
     Raises:
-        DataError: The file is missing, empty or not UTF-8, or a line is no JSON object.
+        DataError: The file cannot be read, is empty or not UTF-8, or a line is no JSON object.
     """
-    empty = True
-    for number, line in enumerate(_text(file).splitlines(), start=1):
-        if not line.strip():
-            continue
-        empty = False
+    number = 0
+    for number, line in _written_lines(file):
+        place = f"line {number}"
         try:
-            row = json.loads(line)
-        except ValueError as error:
-            msg = f"{file} line {number} is not JSON ({error}). Each line must be one JSON object; mend or remove it."
+            values = _JSON.decode(line)
+        except (ValueError, RecursionError) as error:
+            msg = (
+                f"{file} {place} is not JSON ({_why(error)}). Each line must be one JSON object; mend or remove it. "
+                "(Objects over several lines must be a list, in a file that ends in .json.)"
+            )
             raise DataError(msg) from error
-        if not isinstance(row, dict):
-            msg = f"{file} line {number} is a JSON {type(row).__name__}, not an object. Each line must be one object."
-            raise DataError(msg)
-        yield number, row
-    if empty:
-        raise DataError(_empty(file))
+        yield Row(number, place, _as_object(file, place, values))
+    if not number:
+        raise empty(file)
 
 
-def csv_rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, row) of a CSV file with a header.
+def json_rows(file: Path) -> Iterator[Row]:
+    """Yield the objects of a .json file, which is a list of objects or holds one object a line.
 
     Raises:
-        DataError: The file is missing, empty or not UTF-8, or lacks a column or a field.
+        DataError: The file cannot be read, is empty or not UTF-8, is not JSON, or holds something else than objects.
     """
-    reader = csv.DictReader(_text(file).splitlines(keepends=True))
-    header = reader.fieldnames or []
-    missing = [name for name in columns if name not in header]
-    if not header:
-        raise DataError(_empty(file))
-    if missing:
-        msg = f"{file} has no column {', '.join(missing)}; its header is {', '.join(header)}. Rename the columns."
-        raise DataError(msg)
-    n_rows = 0
-    for row in reader:
-        if any(row.get(name) is None for name in columns):
-            msg = (
-                f"{file} line {reader.line_num} has fewer fields than the header ({', '.join(header)}). Mend the line."
-            )
-            raise DataError(msg)
-        n_rows += 1
-        yield reader.line_num, row
-    if not n_rows:
-        raise DataError(_empty(file))
+    if not opening_bytes(file).startswith(b"["):
+        yield from json_lines(file)
+        return
+    number = 0
+    for number, (line, values) in enumerate(_elements(file, whole_text(file)), start=1):
+        place = f"row {number} (line {line})"
+        yield Row(number, place, _as_object(file, place, values))
+    if not number:
+        raise empty(file)
 
 
 def inside(folder: str | None, name: str) -> Path:
@@ -74,17 +83,77 @@ def inside(folder: str | None, name: str) -> Path:
     return file
 
 
-def _empty(file: Path) -> str:
-    return f"{file} is empty: it needs at least one row. Give another data.path."
+def type_of(value: object) -> str:
+    """Return what a value is, in the words of JSON."""
+    if isinstance(value, bool):
+        return "true or false"
+    names = {dict: "object", list: "list", str: "text", type(None): "null", int: "number", float: "number"}
+    return names.get(type(value), type(value).__name__)
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        msg = f"data.path={file} does not exist. Give the path of a file; it is relative to the folder you are in."
-        raise DataError(msg) from error
-    except (OSError, UnicodeDecodeError) as error:
-        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        msg = f"data.path={file} cannot be read: {why}. Convert it, or give another file."
-        raise DataError(msg) from error
+def _written_lines(file: Path) -> Iterator[tuple[int, str]]:
+    return ((number, line) for number, line in numbered_lines(file) if line.strip())
+
+
+def _elements(file: Path, text: str) -> Iterator[tuple[int, Any]]:
+    """Yield (line, value) of each element of a list, decoded one by one so that the list is never held as a whole."""
+    line, counted = 1, 0
+    place = _after_space(text, _after_space(text, 0) + 1)
+    while text[place : place + 1] != "]":
+        line, counted = line + text.count("\n", counted, place), place
+        try:
+            value, end = _JSON.raw_decode(text, place)
+            place = _after_element(text, _after_space(text, end))
+        except (ValueError, RecursionError) as error:
+            where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else f"after line {line}"
+            msg = f"{file} {where} is not JSON ({_why(error)}). The file must be one list of objects; mend the line."
+            raise DataError(msg) from error
+        if end - counted > MAX_ROW:
+            raise too_long(file, line, len(text[counted:end].encode()))
+        yield line, value
+    if text[place + 1 :].strip():
+        line += text.count("\n", counted, place)
+        msg = f"{file} line {line} ends the list, but more follows. The file must be one list of objects; mend it."
+        raise DataError(msg)
+
+
+def _after_element(text: str, place: int) -> int:
+    """Return where the next element or the end of the list stands; `place` is just after an element."""
+    if text[place : place + 1] == "]":
+        return place
+    if text[place : place + 1] != ",":
+        msg = "Expecting ',' or ']'"
+        raise json.JSONDecodeError(msg, text, place)
+    following = _after_space(text, place + 1)
+    if text[following : following + 1] == "]":
+        msg = "no row after the comma"
+        raise json.JSONDecodeError(msg, text, place)
+    return following
+
+
+def _after_space(text: str, place: int) -> int:
+    """Return where the next character stands that is no white space of JSON."""
+    while text[place : place + 1] in _SPACE:
+        place += 1
+    return place
+
+
+def _as_object(file: Path, place: str, values: Any) -> Values:
+    if not isinstance(values, dict):
+        msg = f"{file} {place} is a JSON {type_of(values)}, not an object. Each row must be one object with its keys."
+        raise DataError(msg)
+    return values
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at column {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _no_number(word: str) -> NoReturn:
+    msg = f"{word} is no number in JSON; write null"
+    raise ValueError(msg)
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number)
