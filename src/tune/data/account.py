@@ -55,6 +55,9 @@ class Account:
     held: Mapping[str, int]
     """Rows of train, validation and test before the caps n_train, n_validation and n_test."""
 
+    noted: tuple[Taken, ...] = ()
+    """What stays and should be seen, as steps that took nothing away."""
+
     notes: tuple[str, ...] = ()
     """What else a person should know, in sentences."""
 
@@ -65,10 +68,12 @@ class Account:
     @staticmethod
     def from_json(plain: Mapping[str, Any]) -> "Account":
         """Return what `to_json` wrote."""
-        taken = tuple(
-            Taken(**{**step, "cases": tuple(Case(**case) for case in step["cases"])}) for step in plain["taken"]
-        )
-        return Account(**{**plain, "taken": taken, "notes": tuple(plain["notes"])})
+        steps = {name: tuple(map(_step, plain[name])) for name in ("taken", "noted")}
+        return Account(**{**plain, **steps, "notes": tuple(plain["notes"])})
+
+
+def _step(plain: Mapping[str, Any]) -> Taken:
+    return Taken(**{**plain, "cases": tuple(Case(**case) for case in plain["cases"])})
 
 
 def taken(step: str, setting: str, rows: Sequence[tuple[Example, str]]) -> Taken:

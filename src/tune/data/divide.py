@@ -1,16 +1,17 @@
 """From clean rows to splits: nothing that is scored stands in training, and training is what was asked for."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tune.config.data import Balance, DataConfig, DataFormat
 from tune.data.account import Taken, taken
 from tune.data.balance import balance_rows
-from tune.data.leaks import find_leaks
+from tune.data.draw import content_key, lot
+from tune.data.leaks import HeldOut, find_leaks
 from tune.data.listener import Listener
 from tune.data.mix import mix_in
 from tune.data.pool import load_pool
-from tune.data.split import by_hash, split_rows
+from tune.data.split import split_rows
 from tune.data.splits import Splits, make_splits
 from tune.errors import DataError
 from tune.examples import Example, Message
@@ -28,23 +29,26 @@ def divide(data: DataConfig, questions: Questions, listener: Listener) -> Splits
     pool = load_pool(data, listener)
     rows, clusters, steps = list(pool.rows), list(pool.clusters), list(pool.account.taken)
     # What stands in a published test file or a knowledge question must not be validated on either.
-    elsewhere = {**({"test": pool.test} if pool.test else {}), **questions}
+    elsewhere: HeldOut = {**({"test": pool.test} if pool.test else {}), **questions}
     listener.on("looking for leaks", 0, len(rows))
     kept, step = _without_leaks(data, rows, elsewhere)
     rows, clusters, steps = [rows[i] for i in kept], [clusters[i] for i in kept], [*steps, *step]
     test_share = 0 if pool.test is not None else data.test
     parts = split_rows(rows, clusters, validation=data.validation, test=test_share, seed=data.seed)
     train, validation, test = ([rows[i] for i in part] for part in (parts.train, parts.validation, parts.test))
-    own = {"validation": validation, "test": test}
+    own: HeldOut = {"validation": validation, "test": test}
     if pool.test is not None:
-        test = by_hash(pool.test, seed=data.seed)
+        test = sorted(pool.test, key=lambda row: lot(content_key(row), seed=data.seed, purpose="order"))
     kept, step = _without_leaks(data, train, own)
     train, steps = [train[i] for i in kept], [*steps, *step]
     held = {"train": len(train), "validation": len(validation), "test": len(test)}
     train, step, notes = to_train_on(data, train, {"test": test, "validation": validation, **questions}, listener)
     chosen = {"train": train, "validation": validation[: data.n_validation], "test": test[: data.n_test]}
     account = dataclasses.replace(
-        pool.account, taken=(*steps, *step), held=held, notes=(*pool.account.notes, *_short(data, chosen), *notes)
+        pool.account,
+        taken=(*steps, *step),
+        held=held,
+        notes=(*pool.account.notes, *parts.notes, *_short(data, chosen), *notes),
     )
     return make_splits({name: with_system(part, data.system) for name, part in chosen.items()}, account)
 
@@ -68,9 +72,7 @@ def with_system(rows: Sequence[Example], system: str | None) -> list[Example]:
     ]
 
 
-def _without_leaks(
-    data: DataConfig, rows: Sequence[Example], held_out: Mapping[str, Sequence[Example | str]]
-) -> tuple[list[int], list[Taken]]:
+def _without_leaks(data: DataConfig, rows: Sequence[Example], held_out: HeldOut) -> tuple[list[int], list[Taken]]:
     """Return the places of the rows that stay, and the account of those that go."""
     held_out = {name: texts for name, texts in held_out.items() if texts}
     if not (data.leaks and held_out):
@@ -82,7 +84,7 @@ def _without_leaks(
 
 
 def to_train_on(
-    data: DataConfig, train: list[Example], held_out: Mapping[str, Sequence[Example | str]], listener: Listener
+    data: DataConfig, train: list[Example], held_out: HeldOut, listener: Listener
 ) -> tuple[list[Example], list[Taken], list[str]]:
     """Return what is trained on, and an account of it: balanced, no more than asked for, with general rows mixed in.
 
@@ -92,7 +94,7 @@ def to_train_on(
     steps: list[Taken] = []
     notes: list[str] = []
     if data.balance.how is not Balance.none:
-        balanced = balance_rows(train, data.balance, seed=data.seed)
+        balanced = balance_rows(train, data.balance, class_of=_class_in(data), seed=data.seed)
         train = balanced.rows
         steps += [balanced.taken] if balanced.taken else []
         notes += [balanced.note] if balanced.note else []
@@ -104,6 +106,14 @@ def to_train_on(
         mixed = mix_in(train, [rows[i] for i in kept], share=data.mix.share, n_train=data.n_train, seed=data.seed)
         return mixed.rows, steps, [*notes, f"mixed in: {pool.account.source}.", *([mixed.note] if mixed.note else [])]
     return train[: data.n_train], steps, notes
+
+
+def _class_in(data: DataConfig) -> Callable[[Example], str | None]:
+    """Return what gives the class of a row that its rows are balanced by."""
+    column = data.balance.column
+    if column in {None, data.columns.label}:
+        return lambda row: row.label
+    return lambda row: str(row.extra[column]) if column in row.extra else None
 
 
 def _short(data: DataConfig, chosen: Mapping[str, Sequence[Example]]) -> list[str]:

@@ -17,6 +17,7 @@ from tune.config.digest import digest
 from tune.data import text_to_sql
 from tune.data.account import Account
 from tune.data.divide import Questions, divide, general_set, to_train_on, with_system
+from tune.data.leaks import HeldOut
 from tune.data.listener import Listener, Silent
 from tune.data.pool import pool_digest
 from tune.data.splits import Splits, make_splits, read_splits, write_splits
@@ -88,7 +89,7 @@ def _generated(data: DataConfig) -> Splits:
 def _mixed(data: DataConfig, questions: Questions, listener: Listener) -> Splits:
     """Return the generated splits, with general rows mixed into training."""
     made = _generated(data)
-    held_out = {"validation": made.validation, "test": made.test, **questions}
+    held_out: HeldOut = {"validation": made.validation, "test": made.test, **questions}
     train, steps, notes = to_train_on(data, list(made.train), held_out, listener)
     parts = {"train": with_system(train, data.system), "validation": made.validation, "test": made.test}
     account = dataclasses.replace(made.account, taken=tuple(steps), notes=tuple(notes))

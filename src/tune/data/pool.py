@@ -70,5 +70,5 @@ def _write(folder: Path, data: DataConfig, listener: Listener) -> None:
     write_examples(folder / _ROWS, cleaned.rows, cluster=cleaned.clusters)
     if source.test is not None:
         write_examples(folder / _TEST, source.test)
-    account = Account(source=source.layout, n_read=len(source.rows), taken=cleaned.taken, held={})
+    account = Account(source=source.layout, n_read=len(source.rows), taken=cleaned.taken, noted=cleaned.noted, held={})
     write_json(folder / _ABOUT, account.to_json())

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Splits:
     account: Account
 
 
-def make_splits(parts: dict[str, Sequence[Example]], account: Account) -> Splits:
+def make_splits(parts: Mapping[str, Sequence[Example]], account: Account) -> Splits:
     """Return the splits, with their digest."""
     content = hashlib.sha256()
     for name in NAMES:

@@ -1,5 +1,7 @@
 """The training split as token ids and labels, kept under what they depend on and mapped into memory for all workers."""
 
+import hashlib
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,8 @@ from tune.config.digest import digest
 from tune.data.listener import Listener
 from tune.data.mask import pieces, tokenize_all
 from tune.data.splits import Splits
-from tune.data.template import template_text
 from tune.errors import DataError
+from tune.examples import NO_LOSS
 from tune.files import read_json, write_json
 from tune.kept import make_once
 
@@ -98,7 +100,8 @@ def training_tokens(
     Raises:
         DataError: The template does not fit the rows, or every example is too long.
     """
-    name = digest([_VERSION, splits.digest, tokenizer_digest, template_text(data.template), data.learn, max_length])
+    how = (_template_key(data.template), data.learn, max_length)
+    name = digest([_VERSION, splits.digest, tokenizer_digest, how])
     folder = paths.cache_dir() / "data" / f"tokens-{name[:24]}"
 
     def build(beside: Path) -> None:
@@ -119,6 +122,12 @@ def training_tokens(
     )
 
 
+def _template_key(template: str | None) -> str | None:
+    """Return what tells a template from others: a name, or what a file says."""
+    file = Path(template).expanduser() if template else None
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else template
+
+
 def _write(folder: Path, tokenizer: Any, splits: Splits, data: DataConfig, max_length: int, listener: Listener) -> None:
     import pyarrow as pa
 
@@ -132,8 +141,9 @@ def _write(folder: Path, tokenizer: Any, splits: Splits, data: DataConfig, max_l
             preview += [pieces(tokenizer, row) for row in batch[: N_PREVIEW - len(preview)]]
             lengths += [len(row.ids) for row in batch]
             short = [row for row in batch if len(row.ids) <= max_length]
-            n_learned += sum(row.n_learned for row in short)
-            columns = [pa.array([row.ids for row in short], ids), pa.array([row.labels for row in short], ids)]
+            n_learned += sum(int(row.learned.sum()) for row in short)
+            labels = [np.where(row.learned, row.ids, NO_LOSS) for row in short]
+            columns = [pa.array([row.ids for row in short], ids), pa.array(labels, ids)]
             stream.write_table(pa.table(columns, schema=schema))
             listener.on("tokens", len(lengths), len(splits.train))
     if min(lengths) > max_length:
@@ -147,7 +157,5 @@ def _write(folder: Path, tokenizer: Any, splits: Splits, data: DataConfig, max_l
 
 
 def _batches(rows: Iterator[Any]) -> Iterator[list[Any]]:
-    from itertools import islice
-
-    while batch := list(islice(rows, _BATCH)):
+    while batch := list(itertools.islice(rows, _BATCH)):
         yield batch

@@ -6,7 +6,8 @@ from typing import Any
 from tune.config.schema import Config
 from tune.data.listener import Listener
 from tune.data.splits import Splits
-from tune.data.template import apply_template, check_template
+from tune.data.template import apply_template
+from tune.data.template_check import check_template
 from tune.data.tokens import TokenTable, training_tokens
 from tune.model.digest import tokenizer_digest
 from tune.model.load import load_tokenizer
@@ -31,7 +32,7 @@ def prepare_tokens(config: Config, splits: Splits, folder: Path, listener: Liste
     def tokenizer() -> Any:
         loaded = load_tokenizer(config.model, folder)
         apply_template(loaded, config.data.template)
-        check_template(loaded, splits.train[:_N_CHECKED])
+        check_template(loaded, splits.train[:_N_CHECKED], config.data.learn)
         return loaded
 
     return training_tokens(

@@ -5,16 +5,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from tune.config.data import Learn
 from tune.config.digest import digest
 from tune.config.schema import Config
-from tune.data.mask import Tokens, tokenize_all
+from tune.data.listener import Silent
 from tune.data.template import apply_template
-from tune.data.template_check import check_template, end_ids
-from tune.errors import DataError, Diverged
-from tune.examples import Example
+from tune.data.template_check import end_ids
+from tune.data.tokens import TokenTable
+from tune.errors import Diverged
 from tune.files import write_json
 from tune.model import adapt
 from tune.model.load import Base, load_base
@@ -27,6 +25,7 @@ from tune.trial.baseline import Baseline, fingerprint
 from tune.trial.measure import Measured, Progress, compare, measure
 from tune.trial.meter import Meter
 from tune.trial.outcome import Outcome, State
+from tune.trial.prepare import prepare_tokens
 from tune.trial.task import Task
 
 
@@ -36,6 +35,9 @@ class Bench:
 
     base: Base
     task: Task
+    folder: Path
+    """Of the model."""
+
     model_key: str
     """Which model, quantization and chat template the base has; another trial may ask for another."""
 
@@ -50,7 +52,7 @@ def open_bench(config: Config, task: Task, *, folder: Path | str) -> Bench:
     quiet_libraries()
     base = load_base(config.model, config.quantization, folder=folder)
     apply_template(base.tokenizer, config.data.template)
-    return Bench(base=base, task=task, model_key=model_key(config))
+    return Bench(base=base, task=task, folder=Path(folder), model_key=model_key(config))
 
 
 def model_key(config: Config) -> str:
@@ -98,10 +100,8 @@ def run_trial(
 
     with meter.phase("base"):
         baseline.measure_if_free(measure_base)
+    tokens = prepare_tokens(config, task.splits, bench.folder, Silent())
     _seed_everything(config.seed)
-    tokens, notes = _training_tokens(
-        base.tokenizer, task.splits.train, learn=config.data.learn, max_length=config.train.max_length
-    )
     checkpoints = _checkpoints(config, bench, folder) if whole_steps else None
     adapted = adapt.attach(base, config.lora, seed=config.seed)
     try:
@@ -121,7 +121,7 @@ def run_trial(
         "cost/train_tokens": float(fitted.n_tokens),
         **meter.read(),
     }
-    more = (*task.splits.notes, *notes, *([adapted.note] if adapted.note else []))
+    more = (*task.splits.account.notes, *_left_out(tokens), *([adapted.note] if adapted.note else []))
     outcome = Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=more)
     write_json(folder / "outcome.json", asdict(outcome))
     if checkpoints:
@@ -143,7 +143,7 @@ def quiet_libraries() -> None:
 
 def _train(
     adapted: adapt.Adapted,
-    tokens: list[Tokens],
+    tokens: TokenTable,
     config: Config,
     *,
     recorder: RunRecorder,
@@ -154,9 +154,8 @@ def _train(
         recorder.metrics({"train/step_loss": loss}, step=step)
         on("train", step, total)
 
-    rows = [{"input_ids": item.ids.tolist(), "labels": item.labels} for item in tokens]
     follow = Follow(on_step=on_step, checkpoints=checkpoints)
-    return fit(adapted.model, adapted.base.tokenizer, rows, config.train, seed=config.seed, follow=follow)
+    return fit(adapted.model, adapted.base.tokenizer, tokens.dataset(), config.train, seed=config.seed, follow=follow)
 
 
 def _checkpoints(config: Config, bench: Bench, folder: Path) -> Checkpoints:
@@ -178,21 +177,10 @@ def _checkpoints(config: Config, bench: Bench, folder: Path) -> Checkpoints:
     return Checkpoints(folder / "checkpoints", recipe=recipe, every_s=config.workers.checkpoint_s)
 
 
-def _training_tokens(
-    tokenizer: Any, examples: tuple[Example, ...], *, learn: Learn, max_length: int
-) -> tuple[list[Tokens], list[str]]:
-    check_template(tokenizer, examples, learn)
-    tokens = list(tokenize_all(tokenizer, examples, learn))
-    short = [item for item in tokens if len(item.ids) <= max_length]
-    if not short:
-        longest = min(len(item.ids) for item in tokens)
-        msg = (
-            f"every example is longer than train.max_length={max_length} tokens; the shortest has {longest}. Raise it."
-        )
-        raise DataError(msg)
-    left_out = len(tokens) - len(short)
-    notes = [f"{left_out} of {len(tokens)} examples are longer than train.max_length={max_length} and were left out."]
-    return short, notes if left_out else []
+def _left_out(tokens: TokenTable) -> list[str]:
+    n_all, limit = len(tokens.lengths), tokens.max_length
+    note = f"{tokens.n_left_out} of {n_all} examples are longer than train.max_length={limit} and were left out."
+    return [note] if tokens.n_left_out else []
 
 
 def _last_losses(fitted: Fitted) -> float:
