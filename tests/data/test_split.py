@@ -122,7 +122,7 @@ def test_ids_and_lines_do_not_count() -> None:
     assert split(rows) == split(renamed)
 
 
-@given(st.integers(60, 120), st.integers(1, 60), SEEDS)
+@given(st.integers(100, 160), st.integers(1, 60), SEEDS)  # so many that no split is ever empty by chance
 def test_a_share_moves_nobody_when_rows_are_appended(n: int, n_new: int, seed: int) -> None:
     rows = plain(n)
     grown = [*rows, *plain(n_new, start=n)]
@@ -134,8 +134,8 @@ def test_a_share_moves_nobody_when_rows_are_appended(n: int, n_new: int, seed: i
 
 @given(st.integers(1, 40), SEEDS)
 def test_a_group_stays_where_it_is_however_many_rows_it_gains(n_new: int, seed: int) -> None:
-    rows = [row(i, group=f"customer {i % 40}") for i in range(200)]
-    grown = [*rows, *(row(200 + i, group=f"customer {i * 7 % 50}") for i in range(n_new))]
+    rows = [row(i, group=f"customer {i % 100}") for i in range(200)]
+    grown = [*rows, *(row(200 + i, group=f"customer {i * 7 % 110}") for i in range(n_new))]
 
     before, after = places(rows, split(rows, seed=seed)), places(grown, split(grown, seed=seed))
 
@@ -279,17 +279,17 @@ def test_three_equal_groups_make_one_split_each(seed: int) -> None:
     parts = split(rows, validation=0.1, test=0.1, seed=seed)
 
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (10, 10, 10)
-    assert parts.notes[0].startswith("data.validation=0.1 should hold 3 rows and holds 10")
+    assert parts.notes[0].startswith("data.validation=0.1 should hold about 3 rows and holds 10")
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_number_is_exceeded_by_less_than_the_last_group(seed: int) -> None:
+def test_a_number_is_met_within_half_a_group(seed: int) -> None:
     rows = [row(i, group=f"group {i // 4}") for i in range(100)]
 
     parts = split(rows, validation=10, test=0, seed=seed)
 
     assert len(parts.validation) == 12
-    assert "data.validation=10 should hold 10 rows and holds 12" in parts.notes[0]
+    assert "data.validation=10 should hold about 10 rows and holds 12" in parts.notes[0]
 
 
 def test_the_first_n_of_each_split_stay_the_first_when_rows_are_appended() -> None:
@@ -306,7 +306,7 @@ def test_the_first_n_of_each_split_stay_the_first_when_rows_are_appended() -> No
         assert len(stayed) > 15
 
 
-def test_groups_of_several_labels_are_counted_by_the_label_of_most_rows() -> None:
+def test_groups_of_several_labels_are_drawn_together() -> None:
     rows = [row(i, label="yes" if i % 5 < 3 else "no", group=f"customer {i // 5}") for i in range(100)]
 
     parts = split(rows, validation=0.2, test=0.2)
@@ -355,7 +355,7 @@ def labelled(**sizes: int) -> list[Example]:
         (labelled(yes=20, two=2), 0.2, 0.2, "'two' (2 rows) to stand in training and data.validation and data.test"),
         (labelled(yes=20, lone=1), 0.2, 0.0, "or leave data.columns.label out"),
         (labelled(a=1, b=1, c=1, d=1, e=1), 0.2, 0.0, "'a' (1 row), 'b' (1 row), 'c' (1 row) and 2 more labels"),
-        (labelled(a=9, b=9, c=9), 2, 0.0, "data.validation=2 is too few: data.columns.label gives 3 labels"),
+        (labelled(a=9, b=9, c=9), 2, 0.0, "data.validation=2 is too few: data.columns.label makes 3 classes"),
     ],
 )
 def test_what_cannot_be_divided_is_told_with_key_value_and_way_out(
@@ -383,3 +383,41 @@ def test_a_label_whose_rows_are_near_duplicates_of_each_other_cannot_be_divided(
 
     with pytest.raises(DataError, match=r"'alike' \(5 rows in 1\)"):
         split(rows, clusters=clusters)
+
+
+def test_a_split_that_is_off_by_more_than_half_is_told() -> None:
+    # five rows alone and 40 in groups of ten, of which none may be held out: 0.1 of 45 rows is 4.5
+    rows = [*plain(5), *(row(100 + i, group=f"{i // 10}") for i in range(40))]
+
+    parts = split(rows, validation=0.1, test=0, seed=3)
+
+    assert len(parts.validation) == 1
+    assert parts.notes[0].startswith(
+        "data.validation=0.1 should hold about 4 rows and holds 1: rows that stay together"
+    )
+    assert parts.notes[0].endswith("a number of rows is held to more exactly than a share.")
+
+
+def test_a_label_that_stands_in_few_groups_of_several_labels_may_be_missing_and_this_is_told() -> None:
+    # 30 groups of ten rows of the labels odd and even; three of them begin with a rare one
+    rows = [
+        row(i, label="rare" if i in {0, 10, 20} else "odd" if i % 2 else "even", group=f"{i // 10}") for i in range(300)
+    ]
+
+    parts = split(rows, validation=30, test=0, seed=1)
+
+    assert {rows[i].label for i in parts.validation} == {"odd", "even"}
+    assert parts.notes == (
+        "1 label is not in data.validation ('rare'): groups and near-duplicates tie rows of several labels together.",
+    )
+
+
+def test_a_label_of_its_own_groups_is_in_every_split_beside_groups_of_several() -> None:
+    rows = [
+        *(row(i, label="odd" if i % 2 else "even", group=f"{i // 10}") for i in range(300)),
+        *(row(f"pure {i}", label="rare", group=f"pure {i}") for i in range(3)),
+    ]
+
+    parts = split(rows, validation=0.1, test=0.1)
+
+    assert all("rare" in {rows[i].label for i in part} for part in (parts.train, parts.validation, parts.test))
