@@ -1,5 +1,6 @@
 """Classes are evened out: what a cap leaves out is counted, what is repeated has an id of its own."""
 
+import dataclasses
 import random
 from collections import Counter
 
@@ -79,6 +80,12 @@ def test_which_rows_a_cap_keeps_depends_on_seed_and_content_and_not_on_the_order
 
     assert kept == {row.id for row in balance(rows[::-1], CAP).rows}
     assert any(kept != {row.id for row in balance(rows, CAP, seed=seed).rows} for seed in (1, 2, 3))
+
+
+def test_which_of_several_equal_rows_a_cap_keeps_does_not_depend_on_the_order_either() -> None:
+    twins = [dataclasses.replace(of_sizes(1)[0], id=f"twin/{i}") for i in range(9)]
+
+    assert balance(twins, CAP).rows == balance(twins[::-1], CAP).rows[::-1]
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=5), st.integers(0, 99), st.randoms(use_true_random=False))

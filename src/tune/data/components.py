@@ -1,11 +1,11 @@
 """Rows that must stay together: of one group, nearly the same, or saying the same, directly or through others."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from tune.data.draw import content_key, lot
+from tune.data.draw import lot
 from tune.examples import Example
 
 
@@ -20,14 +20,16 @@ class Component:
     """From 0 up to but not 1: where it stands between the two ends that validation and test are taken from."""
 
     label: str | None
-    """The label of most of its rows, the first by name among equals; None where none has one."""
+    """The label of all its rows; None where they have several, or none."""
 
     def __len__(self) -> int:
         """Return the number of its rows."""
         return len(self.members)
 
 
-def components(rows: Sequence[Example], clusters: Sequence[int], *, seed: int) -> list[Component]:
+def components(
+    rows: Sequence[Example], clusters: Sequence[int], keys: Sequence[bytes], *, seed: int
+) -> list[Component]:
     """Return every row in exactly one component, ascending by position.
 
     A component is known by the smallest key among its rows, where the key of a row with a group is made of the
@@ -38,15 +40,15 @@ def components(rows: Sequence[Example], clusters: Sequence[int], *, seed: int) -
     Args:
         rows: What is divided.
         clusters: For each row, the number of its cluster of near-duplicates; a row alone has a number of its own.
+        keys: The `content_key` of each row.
         seed: `data.seed`.
     """
-    keys = [content_key(row) for row in rows]
     gathered: dict[int, list[int]] = defaultdict(list)
     for index, root in enumerate(_roots(rows, clusters, keys)):
         gathered[root].append(index)
     known = sorted((min(_identity(rows[i], keys[i]) for i in members), members) for members in gathered.values())
     made = [
-        Component(members=tuple(members), position=lot(key, seed=seed, purpose="split"), label=_majority(rows, members))
+        Component(members=tuple(members), position=lot(key, seed=seed, purpose="split"), label=_label(rows, members))
         for key, members in known
     ]
     return sorted(made, key=lambda component: component.position)
@@ -56,9 +58,9 @@ def _identity(row: Example, key: bytes) -> bytes:
     return key if row.group is None else blake2b(repr(("group", row.group)).encode(), digest_size=16).digest()
 
 
-def _majority(rows: Sequence[Example], members: list[int]) -> str | None:
-    counts = Counter(label for i in members if (label := rows[i].label) is not None)
-    return min(counts, key=lambda label: (-counts[label], label)) if counts else None
+def _label(rows: Sequence[Example], members: list[int]) -> str | None:
+    labels = {rows[i].label for i in members}
+    return labels.pop() if len(labels) == 1 else None
 
 
 def _roots(rows: Sequence[Example], clusters: Sequence[int], keys: Sequence[bytes]) -> list[int]:

@@ -19,9 +19,10 @@ A row that joins a group of before moves nobody. One that ties two components to
 nearly repeats a row without group may move that row, if its key is the smaller.
 
 With groups and near-duplicates a number or a share of a label can only be met about: a split is filled in the order
-of the positions until it holds the rows owed, so it exceeds them by less than its last component. Components larger
-than the whole split should be are trained on, unless it would be left without any: one group with half of the rows
-never becomes the validation split of 0.1. A component of several labels counts for the label of most of its rows.
+of the positions until the next component would bring it no nearer, so each label is off by half a component at most,
+or by what its first component has too many. Components larger than a split should be are trained on, unless it would
+be left without any: one group with half of the rows never becomes the validation split of 0.1. Components of several
+labels are drawn together, as if these were one more label, by a share without regard to their size.
 """
 
 from collections import Counter
@@ -103,14 +104,15 @@ def split_rows(
     assert len(rows) == len(clusters)
     asked = (_asked("data.validation", validation, len(rows)), _asked("data.test", test, len(rows)))
     _check_sizes(asked, len(rows))
-    pieces = components(rows, clusters, seed=seed)
+    keys = [content_key(row) for row in rows]
+    pieces = components(rows, clusters, keys, seed=seed)
     _check_pieces(asked, rows, pieces)
     stratified = all(row.label is not None for row in rows)
     held = _hold_out(_strata(rows, pieces, asked) if stratified else {None: pieces}, asked)
     parts = [
         [i for piece in pieces if held.get(piece.members) == place for i in piece.members] for place in (None, 0, 1)
     ]
-    order = [lot(content_key(row), seed=seed, purpose="order") for row in rows]
+    order = [lot(key, seed=seed, purpose="order") for key in keys]
     train, first, second = (sorted(part, key=order.__getitem__) for part in parts)
     notes = _notes(rows, asked, (train, first, second), stratified=stratified)
     return Parts(train=train, validation=first, test=second, notes=tuple(notes))
@@ -152,7 +154,7 @@ def _check_pieces(asked: Sequence[_Asked], rows: Sequence[Example], pieces: Sequ
 def _strata(
     rows: Sequence[Example], pieces: Sequence[Component], asked: Sequence[_Asked]
 ) -> dict[str | None, list[Component]]:
-    """Return the components of each label; under None those whose label is that of most rows of too few."""
+    """Return the components of each label; under None those of several or of a label with too few."""
     n_needed = 1 + sum(map(bool, asked))
     _check_labels(rows, pieces, asked, n_needed)
     strata: dict[str | None, list[Component]] = {}
@@ -164,7 +166,7 @@ def _strata(
     for one in asked:
         if one.count and one.count < len(strata):
             msg = (
-                f"{one} is too few: data.columns.label gives {len(strata)} labels, and each has one row or more in "
+                f"{one} is too few: data.columns.label makes {len(strata)} classes, and each has one row or more in "
                 f"every split. Ask for {len(strata)} rows or more, or a share, or leave data.columns.label out."
             )
             raise DataError(msg)
@@ -228,8 +230,10 @@ def _notes(
         yield f"{n_without} of {len(rows)} rows have no data.columns.label, so the splits are drawn without it."
     for one, part in zip(asked, parts[1:], strict=True):
         off = abs(len(part) - one.about)
-        if off > (0 if one.count else max(1, one.about / 2)):
-            yield f"{one} should hold {one.about:.0f} rows and holds {len(part)}: rows that stay together, or few rows."
+        if off > (one.about / 10 if one.count else max(1, one.about / 2)):
+            why = "rows that stay together, or few rows, allow no more exact division"
+            way = "" if one.count else "; a number of rows is held to more exactly than a share"
+            yield f"{one} should hold about {one.about:.0f} rows and holds {len(part)}: {why}{way}."
     if not stratified:
         return
     labels = {row.label for row in rows}
@@ -237,4 +241,5 @@ def _notes(
         missing = sorted(map(str, labels - {rows[i].label for i in part})) if part else []
         if missing:
             named = ", ".join(map(repr, missing[:_N_NAMED]))
-            yield f"{len(missing)} labels are not in {key} ({named}): their rows are tied to rows of other labels."
+            those = "1 label is" if len(missing) == 1 else f"{len(missing)} labels are"
+            yield f"{those} not in {key} ({named}): groups and near-duplicates tie rows of several labels together."

@@ -89,12 +89,12 @@ def hold_out(stratum: Sequence[Component], validation: Want, test: Want) -> tupl
 
 
 def _fill(candidates: Sequence[Component], want: Want, *, at_most: int, upper: bool) -> list[Component]:
-    """Return the first candidates that together hold the rows owed; the last one may hold more than was lacking."""
+    """Return the first candidates, at least one where any rows are owed, that come nearest to the rows owed."""
     within = sum(len(c) for c in candidates if (1 - c.position <= want.share if upper else c.position < want.share))
     lacking = min(max(within, want.least), want.most)
-    chosen = []
+    chosen: list[Component] = []
     for component in candidates[:at_most]:
-        if lacking <= 0:
+        if lacking <= 0 or (chosen and 2 * lacking < len(component)):
             break
         chosen.append(component)
         lacking -= len(component)
