@@ -46,7 +46,8 @@ class Tokens:
     @property
     def labels(self) -> list[int]:
         """Return (T,) the ids that are learned, and NO_LOSS elsewhere."""
-        return [int(label) for label in np.where(self.learned, self.ids, NO_LOSS)]
+        labels: list[int] = np.where(self.learned, self.ids, NO_LOSS).tolist()
+        return labels
 
 
 def tokenize(tokenizer: Any, example: Example, learn: Learn = Learn.all) -> Tokens:
