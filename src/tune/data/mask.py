@@ -196,7 +196,8 @@ def _refuse_other_prompt(
         msg = (
             f"example {example.id}: an answer begins with {answered[len(question) :][:10]!r}, which the tokenizer "
             "joins to the end of the question, so it cannot be said which tokens are the answer's. "
-            "Take the white space off the beginning of the answer, or remove the row."
+            "Take the white space off the beginning of the answer (or of what the template writes before it), or "
+            "remove the row."
         )
         raise DataError(msg)
     msg = (
