@@ -229,17 +229,32 @@ def test_a_row_that_writes_bos_again_is_named() -> None:
         (CHATML.replace("<|im_end|>\n", "<|im_end|>."), r"does not end with <\|im_end\|>"),
         (
             CHATML.replace("{{ m.content }}", "{% generation %}{{ m.content }}{% endgeneration %}"),
-            r"<\|im_end\|> that ends an answer is not learned, .* Put \{% endgeneration %\} behind it",
-        ),
-        (  # the end stands behind the whole chat alone: an earlier answer would run on
-            CHATML.replace("<|im_end|>", "") + "{% if not add_generation_prompt %}{{ eos_token }}{% endif %}",
-            r"two questions and their answers.* does not end with",
+            r"ends with <\|im_end\|>, which is not learned, .* Put \{% endgeneration %\} behind it",
         ),
     ],
 )
 def test_every_answer_ends_with_a_learned_end_token(template: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
         check_template(chatml(template), [])
+
+
+def test_an_end_behind_the_whole_chat_alone_is_not_enough_for_earlier_answers() -> None:
+    template = CHATML.replace("<|im_end|>", "") + "{% if not add_generation_prompt %}{{ eos_token }}{% endif %}"
+    tokenizer = chatml(template)
+
+    check_template(tokenizer, [Example(id="e", messages=CHAT.messages[1:2], answer="d")])
+    check_template(tokenizer, [CHAT], Learn.last)
+
+    with pytest.raises(DataError, match=r"example chat: an answer does not end with .* or set data.learn=last if"):
+        check_template(tokenizer, [CHAT])
+
+
+def test_a_kind_of_chat_that_comes_late_in_the_data_is_checked_too() -> None:
+    template = CHATML.replace("<|im_end|>", "") + "{% if not add_generation_prompt %}{{ eos_token }}{% endif %}"
+    short = Example(id="e", messages=CHAT.messages[1:2], answer="d")
+
+    with pytest.raises(DataError, match=r"two questions and their answers\): an answer does not end with"):
+        check_template(chatml(template), [*[short] * 20, CHAT])
 
 
 def test_what_a_template_forbids_is_refused_only_where_a_row_has_it() -> None:

@@ -59,6 +59,15 @@ def test_batched_replies_are_those_of_one_token_at_a_time(model: LlamaForCausalL
     assert seen[-1] == (4, 4)
 
 
+def test_a_reply_ends_at_the_template_s_end_token_too(model: LlamaForCausalLM) -> None:
+    whole = generate_replies(model, Numbers(), PROMPTS[:1], max_new_tokens=6, batch_size=1)[0].split()
+    end = int(whole[2])
+
+    cut = generate_replies(model, Numbers(), PROMPTS[:1], max_new_tokens=6, batch_size=1, end_ids=(end,))
+
+    assert cut == [" ".join(whole[: whole.index(str(end)) + 1])]
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_surprise_is_the_sum_over_tokens(model: LlamaForCausalLM, batch_size: int) -> None:
     texts = [([*prompt, 3, 1], len(prompt)) for prompt in PROMPTS]

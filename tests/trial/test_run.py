@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tune.config import metrics
 from tune.data.mask import tokenize
 from tune.errors import DataError, Diverged
+from tune.examples import Example, Message
 from tune.model import adapt
 from tune.track.memory_store import MemoryStore
 from tune.track.recorder import RunRecorder
@@ -108,6 +109,18 @@ def test_examples_that_are_too_long_are_left_out_and_counted(run, bench: Bench, 
     assert any(note.startswith(f"{n_longest} of 12 examples are longer") for note in outcome.notes)
     with pytest.raises(DataError, match="every example is longer"):
         run(tmp_path, "train.max_length=8")
+
+
+def test_data_template_is_what_the_bench_writes_with(bench: Bench, small) -> None:
+    config = small("data.template=plain")
+
+    other = open_bench(config, bench.task, folder=model_folder(config, announce=print))
+
+    tokens = tokenize(
+        other.base.tokenizer, Example(id="e", messages=(Message(role="user", content="hi"),), answer="ok")
+    )
+    assert other.base.tokenizer.decode(tokens.ids) == "hi\nok<|im_end|>"
+    assert other.model_key != bench.model_key
 
 
 def test_general_knowledge_may_be_left_unmeasured(small, bench: Bench, tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def render(tokenizer: Any, example: Example, chat: Chat, *, ask: bool = False) -
         raise _refused(example, error) from error
 
 
-def render_marked(tokenizer: Any, example: Example) -> tuple[str, list[tuple[int, int]]]:
-    """Return the text of an example, and from where to where (in characters) each `{% generation %}` block reaches.
+def render_marked(tokenizer: Any, example: Example) -> list[tuple[int, int]]:
+    """Return from where up to where, in characters, each `{% generation %}` block of an example reaches.
 
     Raises:
         DataError: The template refuses the turns.
@@ -47,7 +47,7 @@ def render_marked(tokenizer: Any, example: Example) -> tuple[str, list[tuple[int
     from transformers.utils.chat_template_utils import render_jinja_template
 
     try:
-        texts, spans = render_jinja_template(
+        _, spans = render_jinja_template(
             conversations=[chat_of(example)],
             chat_template=tokenizer.get_chat_template(),
             return_assistant_tokens_mask=True,
@@ -55,7 +55,8 @@ def render_marked(tokenizer: Any, example: Example) -> tuple[str, list[tuple[int
         )
     except faults() as error:
         raise _refused(example, error) from error
-    return texts[0], spans[0]
+    found: list[tuple[int, int]] = spans[0]
+    return found
 
 
 def faults() -> tuple[type[Exception], ...]:

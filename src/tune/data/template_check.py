@@ -6,7 +6,7 @@ a model that learns to end its turns with a token at which nobody stops talks on
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,60 +28,50 @@ def _probe(name: str, *roles: str) -> Example:
 
 
 _SINGLE = _probe("a question and its answer", "user")
-_OTHERS = (
-    _probe("a system message, a question and its answer", "system", "user"),
-    _probe("two questions and their answers", "user", "assistant", "user"),
-)
+_SYSTEM = _probe("a system message, a question and its answer", "system", "user")
+_SEVERAL = _probe("two questions and their answers", "user", "assistant", "user")
 
 
-def check_template(tokenizer: Any, examples: Iterable[Example], learn: Learn = Learn.all) -> None:
+def check_template(tokenizer: Any, examples: Sequence[Example], learn: Learn = Learn.all) -> None:
     """Refuse a template that the model would learn something wrong from.
 
-    Rendered are three small chats and the first N_ROWS examples. What the template forbids (a system message,
-    several turns) is refused only where a row has it.
+    Rendered are small chats of the kinds that the data set has (a system message, several turns) and its first N_ROWS
+    examples: a template may forbid or spoil what no row has.
 
     Args:
         tokenizer: With its chat template set by apply_template.
-        examples: The data set; its first rows are taken.
+        examples: The data set.
         learn: Which turns are learned.
 
     Raises:
         DataError: BOS is missing or there twice, an answer does not end with a token at which generation stops, that
             token is not learned, or the template cannot write a row.
     """
-    single = tokenize(tokenizer, _SINGLE, learn)
-    _check_bos(tokenizer, single)
-    _check_ends(tokenizer, _SINGLE, single)
-    for example in itertools.chain(_allowed(tokenizer, learn), itertools.islice(examples, N_ROWS)):
+    _check_bos(tokenizer, tokenize(tokenizer, _SINGLE, learn))
+    ends = end_ids(tokenizer)
+    for example in (_SINGLE, *examples[:N_ROWS], *_kinds(examples)):
         tokens = tokenize(tokenizer, example, learn)
         _check_first(tokenizer, example, tokens)
-        _check_ends(tokenizer, example, tokens)
+        _check_ends(tokenizer, example, tokens, ends)
 
 
 def end_ids(tokenizer: Any) -> tuple[int, ...]:
     """Return the ids at which generation has to stop: the tokenizer's end token and the template's end of an answer."""
-    tokens, ends = tokenize(tokenizer, _SINGLE, Learn.last), _ends(tokenizer)
-    last = tokens.ids[tokens.n_prompt :].tolist()
-    # From the back: some templates have special tokens inside an answer, and Phi-3 two at its end.
-    closing = itertools.takewhile(lambda number: number in ends or _is_blank(tokenizer, number), reversed(last))
-    stops = {number for number in closing if number in ends} | {tokenizer.eos_token_id}
+    special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    ids = tokenize(tokenizer, _SINGLE, Learn.last).ids.tolist()
+    # From the back: some templates have special tokens inside an answer, and Phi-3 has two at its end.
+    closing = itertools.takewhile(lambda number: number in special or _is_blank(tokenizer, number), reversed(ids))
+    stops = {number for number in closing if number in special} | {tokenizer.eos_token_id}
     return tuple(sorted(number for number in stops if number is not None))
 
 
-def _allowed(tokenizer: Any, learn: Learn) -> Iterator[Example]:
-    for example in _OTHERS:
-        try:
-            tokenize(tokenizer, example, learn)
-        except DataError:
-            continue
-        yield example
-
-
-def _ends(tokenizer: Any) -> set[int]:
-    """Return the special tokens that may end an answer."""
-    added = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-    starts = {tokenizer.bos_token_id, tokenizer.unk_token_id}
-    return {number for number in added - starts | {tokenizer.eos_token_id} if number is not None}
+def _kinds(examples: Sequence[Example]) -> Iterator[Example]:
+    """Yield a small chat of each kind that the examples have; the examples themselves tell first what is forbidden."""
+    roles = {message.role for example in examples for message in example.messages}
+    if "system" in roles:
+        yield _SYSTEM
+    if "assistant" in roles:
+        yield _SEVERAL
 
 
 def _check_bos(tokenizer: Any, tokens: Tokens) -> None:
@@ -113,37 +103,36 @@ def _check_first(tokenizer: Any, example: Example, tokens: Tokens) -> None:
         raise DataError(msg)
 
 
-def _check_ends(tokenizer: Any, example: Example, tokens: Tokens) -> None:
+def _check_ends(tokenizer: Any, example: Example, tokens: Tokens, ends: Sequence[int]) -> None:
     """Check that each learned run ends with an end token, white space left aside."""
-    ends = _ends(tokenizer)
     edges = np.flatnonzero(np.diff(tokens.learned, prepend=False, append=False))
     for start, end in edges.reshape(-1, 2).tolist():
         run = tokens.ids[start:end].tolist()
         while run and _is_blank(tokenizer, run[-1]):
             run.pop()
         if not run or run[-1] not in ends:
-            raise _no_end(tokenizer, example, tokens, end)
+            raise _no_end(tokenizer, example, tokens.ids[end:].tolist(), ends)
 
 
 def _is_blank(tokenizer: Any, number: int) -> bool:
     return not tokenizer.decode([number]).strip()
 
 
-def _no_end(tokenizer: Any, example: Example, tokens: Tokens, end: int) -> DataError:
+def _no_end(tokenizer: Any, example: Example, following: list[int], ends: Sequence[int]) -> DataError:
     """Return what is wrong: the end is there but not learned, the template is another family's, or there is none."""
-    ends, following = _ends(tokenizer), tokens.ids[end : end + 1].tolist()
-    if following and following[0] in ends:
+    where = f"example {example.id}: an answer"
+    if following[:1] and following[0] in ends:
         return DataError(
-            f"example {example.id}: the token {tokenizer.decode(following)} that ends an answer is not learned, so the "
-            "model would never learn to stop. Put {% endgeneration %} behind it in the template, and name the file as "
-            "data.template."
+            f"{where} ends with {tokenizer.decode(following[:1])}, which is not learned, so the model would never "
+            "learn to stop. Put {% endgeneration %} behind it in the template, and name the file as data.template."
         )
     foreign = foreign_marks(tokenizer, render(tokenizer, _SINGLE, chat_of(_SINGLE)))
     if foreign:
         return other_family(tokenizer, "the chat template", foreign)
     token = tokenizer.eos_token or "an end token, of which the tokenizer has none"
+    earlier = ", or set data.learn=last if it is only an earlier answer" if following else ""
     return DataError(
-        f"example {example.id}: an answer does not end with {token} or another special token, so the model would never "
-        "learn to stop. Write {{ eos_token }} behind what the assistant says, and name the file as data.template, or "
-        "choose another template."
+        f"{where} does not end with {token} or another special token, so the model would never learn to stop. Write "
+        "{{ eos_token }} behind what the assistant says, and name the file as data.template, or choose another "
+        f"template{earlier}."
     )
