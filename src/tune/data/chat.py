@@ -99,11 +99,11 @@ def divided(turns: Sequence[Message]) -> tuple[tuple[Message, ...], str]:
 
 def _objects(turns: Any, key: str) -> list[Mapping[str, Any]]:
     if not isinstance(turns, list):
-        msg = f"holds a {type_of(turns)} in `{key}`: it must be a list of objects, one a turn. Mend or remove the row."
+        msg = f"holds {type_of(turns)} in `{key}`: it must be a list of objects, one a turn. Mend or remove the row."
         raise BadRow(msg)
     for number, turn in enumerate(turns, start=1):
         if not isinstance(turn, dict):
-            msg = f"holds a {type_of(turn)} as turn {number} of `{key}`: it must be an object. Mend or remove the row."
+            msg = f"holds {type_of(turn)} as turn {number} of `{key}`: it must be an object. Mend or remove the row."
             raise BadRow(msg)
     return turns
 

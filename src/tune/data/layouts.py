@@ -109,7 +109,7 @@ def named_value(values: Values, setting: str, column: str) -> str:
         raise BadRow(_no_column(values, setting, column))
     value = values[column]
     if isinstance(value, (dict, list, bytes)):
-        msg = f"holds a {type_of(value)} in `{column}` ({setting}): it must be a text or a number. {_MEND}"
+        msg = f"holds {type_of(value)} in `{column}` ({setting}): it must be a text or a number. {_MEND}"
         raise BadRow(msg)
     text = str(value).lower() if isinstance(value, bool) else str(value)
     # A missing number of a table is NaN, the one value that differs from itself.
@@ -170,7 +170,7 @@ def _pair(question: str, answer: str) -> list[Message]:
 def _text(values: Values, key: str) -> str:
     value: Any = values[key]
     if not isinstance(value, str):
-        msg = f"holds a {type_of(value)} in `{key}`: it must be a text. {_MEND}"
+        msg = f"holds {type_of(value)} in `{key}`: it must be a text. {_MEND}"
         raise BadRow(msg)
     return value
 
