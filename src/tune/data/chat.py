@@ -25,7 +25,8 @@ SHAREGPT_ROLES = {
 """Of ShareGPT `conversations`: what its collections call who speaks, and whom it stands for."""
 
 _TOOL_ROLES = {"tool", "function", "function_call", "function_response", "tool_call", "tool_response", "observation"}
-_TOOL_KEYS = ("tool_calls", "function_call", "tool_call_id")
+TOOL_KEYS = ("tool_calls", "function_call", "tool_call_id")
+"""Keys of a turn that are refused where they hold something."""
 
 
 def read_chat(file: Path) -> list[Example]:
@@ -113,7 +114,7 @@ def _message(turn: Mapping[str, Any], key: str, who: str, what: str, roles: Mapp
     role = roles.get(speaker) if isinstance(speaker, str) else None
     if role is None:
         raise _unknown(turn, key, who, roles)
-    for name in _TOOL_KEYS:
+    for name in TOOL_KEYS:
         if turn.get(name):
             msg = f"has a turn with `{name}`: calls of tools are not trained on. Remove such rows, or write the call "
             msg += f"into `{what}` as text."

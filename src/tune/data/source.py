@@ -153,7 +153,7 @@ def _summary(seen: list[tuple[Reading, str]], found: Found) -> str:
 
 
 def _left_unread(names: Iterable[str], noun: str) -> str:
-    shown = sorted(names)
+    shown = sorted(name or "(no name)" for name in names)
     if not shown:
         return ""
     more = f" and {len(shown) - _N_NAMED} more" if len(shown) > _N_NAMED else ""
