@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,7 +46,3 @@ def read(file: Path, *, layout: Layout = Layout.auto, **columns: str) -> Source:
 def content(examples: Iterable[Example]) -> list[tuple[list[tuple[str, str]], str]]:
     """What the examples say, without their ids."""
     return [([(turn.role, turn.content) for turn in row.messages], row.answer) for row in examples]
-
-
-def without_ids(examples: Iterable[Example]) -> list[Mapping[str, object]]:
-    return [{"messages": r.messages, "answer": r.answer, "label": r.label, "group": r.group} for r in examples]

@@ -52,7 +52,7 @@ def test_split_and_subset_are_the_librarys(tmp_path: Path) -> None:
 def test_a_split_without_rows_is_told(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("question,answer\n")
 
-    with pytest.raises(DataError, match=r"split train holds no row\. Give another data\.split"):
+    with pytest.raises(DataError, match=r"split train cannot be had: Instruction .train. corresponds to no data\. C"):
         read_source(hub(tmp_path))
 
 

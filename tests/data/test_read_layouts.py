@@ -288,6 +288,21 @@ def test_a_row_longer_than_a_mebibyte_is_told_in_every_kind_of_file(tmp_path: Pa
         read(file)
 
 
+def test_a_complaint_stays_a_paragraph_whatever_the_row_holds(tmp_path: Path) -> None:
+    wild = lines(tmp_path / "wild.jsonl", [{f"key\n{n}" * 100: n for n in range(99)}])
+    role = lines(tmp_path / "role.jsonl", [{"messages": [{"role": "x\n" * 9999, "content": ""}]}])
+
+    for file in (wild, role):
+        with pytest.raises(DataError) as caught:
+            read(file)
+
+        said = str(caught.value).removeprefix(str(file))
+        assert len(said) < 900
+        assert "\n" not in said
+    with pytest.raises(DataError, match=r"key\\n0key\\n.*…, .* and 87 more, which are no known layout"):
+        read(wild)
+
+
 TURN = st.tuples(st.sampled_from(["system", "user", "assistant"]), st.text(max_size=3))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tune.config.data import ColumnsConfig, Layout
 from tune.data.chat import conversation_of, messages_of
-from tune.data.rows import BadRow, Values, type_of
+from tune.data.rows import BadRow, Values, list_of, type_of
 from tune.errors import DataError, nearest
 from tune.examples import Message
 
@@ -73,7 +73,7 @@ def detected(values: Values) -> Layout:
         raise BadRow(msg)
     known = "; ".join(f"{NAMES[layout]}: {', '.join(keys)}" for layout, keys in NEEDED.items())
     msg = (
-        f"has the keys {', '.join(values) or 'of no column'}, which are no known layout ({known}). Rename the keys, "
+        f"has the keys {list_of(values) or 'of no column'}, which are no known layout ({known}). Rename the keys, "
         "or name them with data.columns.question and data.columns.answer."
     )
     raise BadRow(msg)

@@ -1,7 +1,7 @@
 """Rows out of JSON: one object a line, or a list of objects."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -10,6 +10,9 @@ from tune.errors import DataError
 
 Values = dict[str, Any]
 """What each key (or column) of a row holds."""
+
+_MAX_NAMES = 12
+_MAX_NAME = 40
 
 _TYPES = {
     dict: "an object",
@@ -96,6 +99,13 @@ def inside(folder: str | None, name: str) -> Path:
 def type_of(value: object) -> str:
     """Return what a value is, in the words of JSON: a list, null."""
     return _TYPES.get(type(value), f"a {type(value).__name__}")
+
+
+def list_of(names: Iterable[object]) -> str:
+    """Return names on one line, which may be anything that a file holds: long ones and long lists are cut."""
+    shown = [name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…" for name in (repr(n)[1:-1] for n in names)]
+    more = f" and {len(shown) - _MAX_NAMES} more" if len(shown) > _MAX_NAMES else ""
+    return ", ".join(shown[:_MAX_NAMES]) + more
 
 
 def _written_lines(file: Path) -> Iterator[tuple[int, str]]:
