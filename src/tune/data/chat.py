@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tune.data.rows import BadRow, type_of
+from tune.data.rows import BadRow, list_of, type_of
 from tune.data.text import MAX_ROW
 from tune.examples import Example, Message
 
@@ -25,7 +25,11 @@ SHAREGPT_ROLES = {
 """Of ShareGPT `conversations`: what its collections call who speaks, and whom it stands for."""
 
 _TOOL_ROLES = {"tool", "function", "function_call", "function_response", "tool_call", "tool_response", "observation"}
-_TOOL_KEYS = ("tool_calls", "function_call", "tool_call_id")
+_MAX_ROLE = 40
+"""Characters of an unknown role that are shown."""
+
+TOOL_KEYS = ("tool_calls", "function_call", "tool_call_id")
+"""Keys of a turn that are refused where they hold something."""
 
 
 def read_chat(file: Path) -> list[Example]:
@@ -99,11 +103,11 @@ def divided(turns: Sequence[Message]) -> tuple[tuple[Message, ...], str]:
 
 def _objects(turns: Any, key: str) -> list[Mapping[str, Any]]:
     if not isinstance(turns, list):
-        msg = f"holds a {type_of(turns)} in `{key}`: it must be a list of objects, one a turn. Mend or remove the row."
+        msg = f"holds {type_of(turns)} in `{key}`: it must be a list of objects, one a turn. Mend or remove the row."
         raise BadRow(msg)
     for number, turn in enumerate(turns, start=1):
         if not isinstance(turn, dict):
-            msg = f"holds a {type_of(turn)} as turn {number} of `{key}`: it must be an object. Mend or remove the row."
+            msg = f"holds {type_of(turn)} as turn {number} of `{key}`: it must be an object. Mend or remove the row."
             raise BadRow(msg)
     return turns
 
@@ -113,7 +117,7 @@ def _message(turn: Mapping[str, Any], key: str, who: str, what: str, roles: Mapp
     role = roles.get(speaker) if isinstance(speaker, str) else None
     if role is None:
         raise _unknown(turn, key, who, roles)
-    for name in _TOOL_KEYS:
+    for name in TOOL_KEYS:
         if turn.get(name):
             msg = f"has a turn with `{name}`: calls of tools are not trained on. Remove such rows, or write the call "
             msg += f"into `{what}` as text."
@@ -130,10 +134,12 @@ def _message(turn: Mapping[str, Any], key: str, who: str, what: str, roles: Mapp
 def _unknown(turn: Mapping[str, Any], key: str, who: str, roles: Mapping[str, str]) -> BadRow:
     if who not in turn:
         return BadRow(
-            f"has a turn in `{key}` without `{who}`; its keys are {', '.join(map(str, turn)) or 'none'}. "
+            f"has a turn in `{key}` without `{who}`; its keys are {list_of(turn) or 'none'}. "
             "Rename the key, or mend or remove the row."
         )
+    speaker = repr(turn[who])
+    speaker = speaker if len(speaker) <= _MAX_ROLE else f"{speaker[:_MAX_ROLE]}…"
     known = f"it must be one of {', '.join(roles)}. Mend or remove the row."
     if isinstance(turn[who], str) and turn[who] in _TOOL_ROLES:
-        return BadRow(f"has a turn with {who} {turn[who]!r}: calls of tools are not trained on; {known}")
-    return BadRow(f"has a turn with {who} {turn[who]!r}, which is unknown: {known}")
+        return BadRow(f"has a turn with {who} {speaker}: calls of tools are not trained on; {known}")
+    return BadRow(f"has a turn with {who} {speaker}, which is unknown: {known}")

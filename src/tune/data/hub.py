@@ -63,7 +63,7 @@ def _loaded(data: DataConfig) -> Any:
         # The library runs no code of a data set (it gave that up with version 4), and nothing here asks it to.
         return datasets.load_dataset(folder or data.path, name=data.subset, split=data.split, revision=data.revision)
     except (datasets.exceptions.DatasetsError, OSError, ValueError, RuntimeError) as error:
-        why = " ".join(f"{error} {error.__cause__ or ''}".split())[:400].rstrip(". ")
+        why = " ".join(f"{error} {error.__cause__ or ''}".split())[:400].rstrip(".!? ")
         msg = (
             f"the data set {hub_name(data)} cannot be had: {why}. Check data.path, data.subset, data.split and "
             "data.revision; without the network, download its files elsewhere and give them with data=jsonl "

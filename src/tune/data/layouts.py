@@ -5,7 +5,7 @@ from typing import Any
 
 from tune.config.data import ColumnsConfig, Layout
 from tune.data.chat import conversation_of, messages_of
-from tune.data.rows import BadRow, Values, type_of
+from tune.data.rows import BadRow, Values, list_of, type_of
 from tune.errors import DataError, nearest
 from tune.examples import Message
 
@@ -73,7 +73,7 @@ def detected(values: Values) -> Layout:
         raise BadRow(msg)
     known = "; ".join(f"{NAMES[layout]}: {', '.join(keys)}" for layout, keys in NEEDED.items())
     msg = (
-        f"has the keys {', '.join(values) or 'of no column'}, which are no known layout ({known}). Rename the keys, "
+        f"has the keys {list_of(values) or 'of no column'}, which are no known layout ({known}). Rename the keys, "
         "or name them with data.columns.question and data.columns.answer."
     )
     raise BadRow(msg)
@@ -109,7 +109,7 @@ def named_value(values: Values, setting: str, column: str) -> str:
         raise BadRow(_no_column(values, setting, column))
     value = values[column]
     if isinstance(value, (dict, list, bytes)):
-        msg = f"holds a {type_of(value)} in `{column}` ({setting}): it must be a text or a number. {_MEND}"
+        msg = f"holds {type_of(value)} in `{column}` ({setting}): it must be a text or a number. {_MEND}"
         raise BadRow(msg)
     text = str(value).lower() if isinstance(value, bool) else str(value)
     # A missing number of a table is NaN, the one value that differs from itself.
@@ -170,7 +170,7 @@ def _pair(question: str, answer: str) -> list[Message]:
 def _text(values: Values, key: str) -> str:
     value: Any = values[key]
     if not isinstance(value, str):
-        msg = f"holds a {type_of(value)} in `{key}`: it must be a text. {_MEND}"
+        msg = f"holds {type_of(value)} in `{key}`: it must be a text. {_MEND}"
         raise BadRow(msg)
     return value
 

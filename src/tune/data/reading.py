@@ -4,14 +4,14 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from tune.config.data import ColumnsConfig, Layout
-from tune.data.chat import divided
+from tune.data.chat import TOOL_KEYS, divided
 from tune.data.layouts import NAMES, detected, keys_read, named_value, turns_of
-from tune.data.rows import BadRow, Row, Values
+from tune.data.rows import BadRow, Row, Values, list_of
 from tune.errors import DataError
 from tune.examples import Example
 
 _TURNS = {Layout.messages: "messages", Layout.sharegpt: "conversations"}
-_TURN_KEYS = {"role", "content", "from", "value"}
+_TURN_KEYS = {"role", "content", "from", "value", *TOOL_KEYS}
 
 
 class Reading:
@@ -93,4 +93,4 @@ class Reading:
 
 
 def _keys(values: Values) -> str:
-    return ", ".join(values) or "of an empty object"
+    return list_of(values) or "of an empty object"

@@ -1,7 +1,7 @@
 """Rows out of JSON: one object a line, or a list of objects."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -10,6 +10,19 @@ from tune.errors import DataError
 
 Values = dict[str, Any]
 """What each key (or column) of a row holds."""
+
+_MAX_NAMES = 12
+_MAX_NAME = 40
+
+_TYPES = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
 
 _SPACE = (" ", "\t", "\n", "\r")
 
@@ -40,7 +53,7 @@ def json_lines(file: Path) -> Iterator[Row]:
     for number, line in _written_lines(file):
         place = f"line {number}"
         try:
-            values = _JSON.decode(line)
+            values = _JSON.decode(line.rstrip("\r\n"))
         except (ValueError, RecursionError) as error:
             msg = (
                 f"{file} {place} is not JSON ({_why(error)}). Each line must be one JSON object; mend or remove it. "
@@ -84,15 +97,19 @@ def inside(folder: str | None, name: str) -> Path:
 
 
 def type_of(value: object) -> str:
-    """Return what a value is, in the words of JSON."""
-    if isinstance(value, bool):
-        return "true or false"
-    names = {dict: "object", list: "list", str: "text", type(None): "null", int: "number", float: "number"}
-    return names.get(type(value), type(value).__name__)
+    """Return what a value is, in the words of JSON: a list, null."""
+    return _TYPES.get(type(value), f"a {type(value).__name__}")
+
+
+def list_of(names: Iterable[object]) -> str:
+    """Return names on one line, which may be anything that a file holds: long ones and long lists are cut."""
+    shown = [name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…" for name in (repr(n)[1:-1] for n in names)]
+    more = f" and {len(shown) - _MAX_NAMES} more" if len(shown) > _MAX_NAMES else ""
+    return ", ".join(shown[:_MAX_NAMES]) + more
 
 
 def _written_lines(file: Path) -> Iterator[tuple[int, str]]:
-    return ((number, line) for number, line in numbered_lines(file) if line.strip())
+    return ((number, line) for number, line in numbered_lines(file) if not line.isspace())
 
 
 def _elements(file: Path, text: str) -> Iterator[tuple[int, Any]]:
@@ -105,7 +122,7 @@ def _elements(file: Path, text: str) -> Iterator[tuple[int, Any]]:
             value, end = _JSON.raw_decode(text, place)
             place = _after_element(text, _after_space(text, end))
         except (ValueError, RecursionError) as error:
-            where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else f"after line {line}"
+            where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else f"row from line {line} on"
             msg = f"{file} {where} is not JSON ({_why(error)}). The file must be one list of objects; mend the line."
             raise DataError(msg) from error
         if end - counted > MAX_ROW:
@@ -140,7 +157,8 @@ def _after_space(text: str, place: int) -> int:
 
 def _as_object(file: Path, place: str, values: Any) -> Values:
     if not isinstance(values, dict):
-        msg = f"{file} {place} is a JSON {type_of(values)}, not an object. Each row must be one object with its keys."
+        kind = type_of(values).rpartition(" ")[2]
+        msg = f"{file} {place} is a JSON {kind}, not an object. Each row must be one object with its keys; mend it."
         raise DataError(msg)
     return values
 

@@ -130,9 +130,7 @@ def _published(data: DataConfig) -> Source:
 def _hub(data: DataConfig, kept: str | None) -> Source:
     reading = Reading(settled(data.layout, data.columns), data.columns, kept)
     rows = list(reading.examples(hub_rows(data), where=hub_name(data), name=data.split))
-    if not rows:
-        msg = f"the data set {hub_name(data)} holds no row. Give another data.split."
-        raise DataError(msg)
+    assert rows  # the library refuses a split that has none
     layout = f"{NAMES[reading.layout]}, {len(rows):,} rows of {hub_name(data)}{_left_unread(reading.unread(), 'key')}"
     return Source(rows=rows, test=None, layout=layout, files=())
 
@@ -153,7 +151,7 @@ def _summary(seen: list[tuple[Reading, str]], found: Found) -> str:
 
 
 def _left_unread(names: Iterable[str], noun: str) -> str:
-    shown = sorted(names)
+    shown = sorted(name or "(no name)" for name in names)
     if not shown:
         return ""
     more = f" and {len(shown) - _N_NAMED} more" if len(shown) > _N_NAMED else ""

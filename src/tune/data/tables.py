@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tune.data.rows import Row
+from tune.data.rows import Row, list_of
 from tune.data.text import MAX_ROW, empty, numbered_lines
 from tune.errors import DataError
 
@@ -32,7 +32,7 @@ def csv_rows(file: Path, *, delimiter: str = ",") -> Iterator[Row]:
         if len(fields) != len(header):
             msg = (
                 f"{file} line {number} has {len(fields)} fields, the header has {len(header)} "
-                f"({', '.join(header)}). Mend the line; a field that holds {delimiter!r} stands in quotation marks."
+                f"({list_of(header)}). Mend the line; a field that holds {delimiter!r} stands in quotation marks."
             )
             raise DataError(msg)
         yield Row(number, f"line {number}", dict(zip(header, fields, strict=True)))
@@ -94,8 +94,8 @@ def _check_header(file: Path, header: list[str], delimiter: str) -> None:
     other = next((mark for mark in ";\t|," if mark != delimiter and mark in header[0]), None)
     if len(header) == 1 and other:
         msg = (
-            f"{file} line 1 has the one column {header[0]!r}: its fields are divided by {other!r}, not {delimiter!r}. "
-            "Save it with commas as .csv, or with tabs as .tsv."
+            f"{file} line 1 has the one column '{list_of(header)}': its fields are divided by {other!r}, not "
+            f"{delimiter!r}. Save it with commas as .csv, or with tabs as .tsv."
         )
         raise DataError(msg)
     _refuse_twice(file, header)
@@ -104,5 +104,5 @@ def _check_header(file: Path, header: list[str], delimiter: str) -> None:
 def _refuse_twice(file: Path, names: Sequence[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:
-        msg = f"{file} names a column twice: {', '.join(twice)}. Rename or remove one of them."
+        msg = f"{file} names a column twice: {list_of(twice)}. Rename or remove one of them."
         raise DataError(msg)
