@@ -110,8 +110,10 @@ def common(runs: Windows, n_rows: int) -> NDArray[np.uint64]:
     hashes, rows = runs.hashes[order], runs.rows[order]
     first = np.ones(hashes.size, dtype=bool)  # a run that a row repeats counts once
     first[1:] = (hashes[1:] != hashes[:-1]) | (rows[1:] != rows[:-1])
-    values, counts = np.unique(hashes[first], return_counts=True)
-    return values[(counts >= COMMON_ROWS) & (counts > COMMON_SHARE * n_rows)]
+    hashes = hashes[first]
+    begins = np.flatnonzero(np.diff(hashes, prepend=~hashes[:1]) != 0)  # of each value, for they are sorted
+    counts = np.diff(begins, append=hashes.size)
+    return hashes[begins[(counts >= COMMON_ROWS) & (counts > COMMON_SHARE * n_rows)]]
 
 
 def within(hashes: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
