@@ -67,18 +67,18 @@ def _whole(
     train: Sequence[Example], asked: list[list[int]], items: list[Example | str], texts: list[list[int]]
 ) -> Iterator[tuple[int, int]]:
     """Yield (row, item) that ask the same words; very short ones must be answered alike as well."""
-    known: dict[tuple[Text, str], int] = {}
+    known: dict[tuple[Text, str | None], int] = {}
     for at, (item, text) in enumerate(zip(items, texts, strict=True)):
-        if len(text) >= LEAST_WHOLE:
-            known.setdefault((tuple(text), ""), at)
-        elif isinstance(item, Example):
+        if isinstance(item, Example) and any(text):
             known.setdefault((tuple(text), fold(item.answer)), at)
+        if len(text) >= LEAST_WHOLE:
+            known.setdefault((tuple(text), None), at)
     many = _asked_by_many(asked)
     for row, text in enumerate(asked):
         question = tuple(text)
         hit = known.get((question, fold(train[row].answer)))
         for part in (question, *_turns(question)) if question not in many else ():
-            hit = known.get((part, "")) if hit is None else hit
+            hit = known.get((part, None)) if hit is None else hit
         if hit is not None:
             yield row, hit
 

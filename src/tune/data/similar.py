@@ -114,7 +114,7 @@ def _signatures(texts: Sequence[Text], measure: Measure, on: Progress | None) ->
     return signatures, index.b
 
 
-def _ngrams(texts: Sequence[Text], length: int, n_at_once: int = 5000) -> Iterator[list[int]]:
+def _ngrams(texts: Sequence[Text], length: int, n_at_once: int = 1000) -> Iterator[list[int]]:
     """Yield the n-grams of each text as 32-bit numbers."""
     for begin in range(0, len(texts), n_at_once):
         part = texts[begin : begin + n_at_once]

@@ -26,6 +26,9 @@ _UNSPACED = (
 )
 
 
+_SYMBOLS = "\u2190-\u2bff\U0001f000-\U0001faff"  # arrows to emoji: a smile may be all that a text says
+
+
 def fold(text: str) -> str:
     """Return a text in Unicode form NFKC, without case and with single spaces."""
     if not text.isascii():
@@ -34,7 +37,7 @@ def fold(text: str) -> str:
 
 
 def words(folded: str) -> list[str]:
-    """Return the words, numbers and signs of arithmetic of a folded text; punctuation is left out."""
+    """Return the words, numbers, signs of arithmetic and symbols of a folded text, without punctuation."""
     return (_ASCII if folded.isascii() else _pattern()).findall(folded)
 
 
@@ -43,7 +46,7 @@ def _pattern() -> re.Pattern[str]:
     """Return the pattern for any script; letters alone would break words of Indic scripts at their vowel signs."""
     marks = "".join(re.escape(chr(code)) for code in range(0x300, 0xFE30) if unicodedata.category(chr(code))[0] == "M")
     letter = rf"(?:[^\W{_UNSPACED}]|(?![{_UNSPACED}])[{marks}])"
-    return re.compile(rf"{_NUMBER}|[{_UNSPACED}]|{letter}+(?:['\u2019]{letter}+)*|{_SIGNS}")
+    return re.compile(rf"{_NUMBER}|[{_UNSPACED}{_SYMBOLS}]|{letter}+(?:['\u2019]{letter}+)*|{_SIGNS}")
 
 
 @dataclass(slots=True)
