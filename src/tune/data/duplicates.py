@@ -116,7 +116,8 @@ def _said(rows: Sequence[Example]) -> _Said:
     for index, question, own in zip(order, questions, without_template(questions), strict=True):
         row = rows[index]
         said.systems.append(systems.setdefault(_system(row), len(systems)))
-        said.asked.append(asked.number(own, tuple(question)))
+        spelled = "" if any(question) else fold(row.messages[-1].content)  # punctuation alone: "?" is not "..."
+        said.asked.append(asked.number(own, (tuple(question), spelled)))
         answer = fold(row.answer)
         # Two short answers of the same words may differ in a sign that means something: x[0], "no!", 3'.
         said.answered.append(answered.number(tuple(vocabulary.encode(answer)), answer))

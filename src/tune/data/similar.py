@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tune.data.words import TURN, windows
+from tune.data.words import TURN, windows, within
 
 LEAST_WORDS = 12
 """Shorter texts are near only where they are equal: two words of six are what a question is about."""
@@ -22,7 +22,8 @@ CHANGED_WORDS = 2
 """So many words may differ in every text of LEAST_WORDS or more, whatever the similarity asks."""
 
 _PERMUTATIONS = 128
-_CROWD = 256  # most rows of a bucket that each of its rows is compared with
+_CROWD = 16  # a text of a fuller bucket is compared with so many of its first, and of those before it
+_FAIR = 0.7  # of the threshold: three standard errors of 126 values below it
 
 Text = tuple[int, ...]
 Progress = Callable[[int, int], None]
@@ -61,18 +62,15 @@ class Measure:
         return max(0.2, least)  # below, everything is a candidate
 
     def near(self, one: Text, two: Text) -> bool:
-        """Return whether two texts are near."""
+        """Return whether two texts of LEAST_WORDS or more are near."""
         from rapidfuzz.distance import Levenshtein
 
         allowed = self.allowed(min(len(one), len(two)))
-        if not allowed or abs(len(one) - len(two)) > allowed:
-            return one == two
-        if Levenshtein.distance(one, two, score_cutoff=allowed) > allowed:
-            return False
-        return not self.amounts or self._amounts(one) == self._amounts(two)
+        return Levenshtein.distance(one, two, score_cutoff=allowed) <= allowed
 
-    def _amounts(self, text: Text) -> list[int]:
-        return sorted(number for number in text if number in self.amounts)
+    def fixed(self, text: Text) -> tuple[int, ...]:
+        """Return those words of a text that must be the same in a near one."""
+        return tuple(sorted(number for number in text if number in self.amounts)) if self.amounts else ()
 
 
 def near_texts(texts: Sequence[Text], measure: Measure, on: Progress | None = None) -> dict[int, list[int]]:
@@ -88,16 +86,14 @@ def near_texts(texts: Sequence[Text], measure: Measure, on: Progress | None = No
     if len(long) < 2:  # noqa: PLR2004 - a pair
         return found
     signatures, bands = _signatures([texts[index] for index in long], measure, on)
-    seen: set[int] = set()
-    for left, right in _pairs(signatures, bands, measure.threshold()):
-        key = left * len(long) + right
-        if key in seen:
-            continue
-        seen.add(key)
+    fixed = [measure.fixed(texts[index]) for index in long]
+    n_near = np.zeros(len(long), dtype=np.int64)
+    for left, right in _pairs(signatures, bands, measure.threshold(), n_near):
         one, two = long[left], long[right]
-        if measure.near(texts[one], texts[two]):
+        if fixed[left] == fixed[right] and measure.near(texts[one], texts[two]):
             found.setdefault(one, []).append(two)
             found.setdefault(two, []).append(one)
+            n_near[[left, right]] += 1
     return {index: sorted(others) for index, others in found.items()}
 
 
@@ -118,7 +114,7 @@ def _signatures(texts: Sequence[Text], measure: Measure, on: Progress | None) ->
     return signatures, index.b
 
 
-def _ngrams(texts: Sequence[Text], length: int, n_at_once: int = 5000) -> Iterator[list[int]]:
+def _ngrams(texts: Sequence[Text], length: int, n_at_once: int = 1000) -> Iterator[list[int]]:
     """Yield the n-grams of each text as 32-bit numbers."""
     for begin in range(0, len(texts), n_at_once):
         part = texts[begin : begin + n_at_once]
@@ -128,28 +124,52 @@ def _ngrams(texts: Sequence[Text], length: int, n_at_once: int = 5000) -> Iterat
         yield from (values[ends[row] : ends[row + 1]] for row in range(len(part)))
 
 
-def _pairs(signatures: NDArray[np.uint32], bands: int, threshold: float) -> Iterator[tuple[int, int]]:
-    """Yield the pairs, lower index first, that agree in a band and seem similar by all values.
+def _pairs(
+    signatures: NDArray[np.uint32], bands: int, threshold: float, n_near: NDArray[np.int64]
+) -> Iterator[tuple[int, int]]:
+    """Yield once each pair, lower index first, that agrees in a band and seems similar by all values.
 
     datasketch's own index would hold a Python set for each text and band: 1.5 GB for 100,000 texts. Sorting the
-    bands finds the same pairs. In a bucket with a crowd, each text meets only the next ones.
+    bands finds the same pairs. `n_near` is kept by the caller: a text with _CROWD near ones needs no more of them.
     """
+    n_rows = len(signatures)
+    known = np.zeros(0, dtype=np.uint64)
     for band in np.hsplit(signatures, bands):
-        keys = np.ascontiguousarray(band).view(f"V{4 * band.shape[1]}").ravel()
-        _, bucket, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-        order = np.argsort(bucket, kind="stable")
-        for step in range(1, min(int(sizes.max()), _CROWD)):
-            order = order[sizes[bucket[order]] > step]
-            left, right = order[:-step], order[step:]
-            same = bucket[left] == bucket[right]
-            yield from _similar(signatures, left[same], right[same], threshold)
+        pairs = _together(band, n_near < _CROWD)
+        pairs = pairs[~within(pairs, known)]
+        known = np.sort(np.concatenate([known, pairs]))
+        pairs = pairs[_seem_similar(signatures, pairs, threshold)]
+        left, right = np.divmod(pairs, np.uint64(n_rows))
+        yield from zip(left.tolist(), right.tolist(), strict=True)
 
 
-def _similar(
-    signatures: NDArray[np.uint32], left: NDArray[np.intp], right: NDArray[np.intp], threshold: float
-) -> Iterator[tuple[int, int]]:
-    least = threshold / 2  # far below any sampling error of 100 values
-    for begin in range(0, left.size, 100_000):
-        one, two = left[begin : begin + 100_000], right[begin : begin + 100_000]
-        fair = (signatures[one] == signatures[two]).mean(axis=1) >= least
-        yield from zip(one[fair].tolist(), two[fair].tolist(), strict=True)
+def _together(band: NDArray[np.uint32], wanting: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Return the pairs of a band's buckets for the texts that want more, as left * N + right, sorted.
+
+    In a bucket with a crowd, each text meets the first ones and those before it: a family of many near texts is
+    then still held together by its first, without a comparison of each with each.
+    """
+    n_rows = np.uint64(len(band))
+    keys = np.ascontiguousarray(band).view(f"V{4 * band.shape[1]}").ravel()
+    _, bucket, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+    order = np.argsort(bucket, kind="stable")
+    texts = order.astype(np.uint64)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])[bucket[order]]
+    at = np.flatnonzero(wanting[order])
+    found: list[NDArray[np.uint64]] = [np.zeros(0, dtype=np.uint64)]
+    for step in range(1, min(int(sizes.max()), _CROWD + 1)):
+        at = at[at - step >= starts[at]]  # those that have another so many places before them
+        found.append(texts[at - step] * n_rows + texts[at])
+        late = at[at - starts[at] > _CROWD]
+        found.append(texts[starts[late] + step - 1] * n_rows + texts[late])
+    pairs = np.sort(np.concatenate(found))  # np.unique would hash them, which takes ten times as long
+    return pairs[np.diff(pairs, prepend=np.uint64(0)) > 0]
+
+
+def _seem_similar(signatures: NDArray[np.uint32], pairs: NDArray[np.uint64], threshold: float) -> NDArray[np.bool_]:
+    fair = np.zeros(pairs.size, dtype=bool)
+    for begin in range(0, pairs.size, 100_000):
+        one, two = np.divmod(pairs[begin : begin + 100_000], np.uint64(len(signatures)))
+        same = signatures[one] == signatures[two]
+        fair[begin : begin + 100_000] = same.mean(axis=1) >= _FAIR * threshold
+    return fair

@@ -26,6 +26,9 @@ _UNSPACED = (
 )
 
 
+_SYMBOLS = "\u2190-\u2bff\U0001f000-\U0001faff"  # arrows to emoji: a smile may be all that a text says
+
+
 def fold(text: str) -> str:
     """Return a text in Unicode form NFKC, without case and with single spaces."""
     if not text.isascii():
@@ -34,7 +37,7 @@ def fold(text: str) -> str:
 
 
 def words(folded: str) -> list[str]:
-    """Return the words, numbers and signs of arithmetic of a folded text; punctuation is left out."""
+    """Return the words, numbers, signs of arithmetic and symbols of a folded text, without punctuation."""
     return (_ASCII if folded.isascii() else _pattern()).findall(folded)
 
 
@@ -43,7 +46,7 @@ def _pattern() -> re.Pattern[str]:
     """Return the pattern for any script; letters alone would break words of Indic scripts at their vowel signs."""
     marks = "".join(re.escape(chr(code)) for code in range(0x300, 0xFE30) if unicodedata.category(chr(code))[0] == "M")
     letter = rf"(?:[^\W{_UNSPACED}]|(?![{_UNSPACED}])[{marks}])"
-    return re.compile(rf"{_NUMBER}|[{_UNSPACED}]|{letter}+(?:['\u2019]{letter}+)*|{_SIGNS}")
+    return re.compile(rf"{_NUMBER}|[{_UNSPACED}{_SYMBOLS}]|{letter}+(?:['\u2019]{letter}+)*|{_SIGNS}")
 
 
 @dataclass(slots=True)
@@ -110,8 +113,10 @@ def common(runs: Windows, n_rows: int) -> NDArray[np.uint64]:
     hashes, rows = runs.hashes[order], runs.rows[order]
     first = np.ones(hashes.size, dtype=bool)  # a run that a row repeats counts once
     first[1:] = (hashes[1:] != hashes[:-1]) | (rows[1:] != rows[:-1])
-    values, counts = np.unique(hashes[first], return_counts=True)
-    return values[(counts >= COMMON_ROWS) & (counts > COMMON_SHARE * n_rows)]
+    hashes = hashes[first]
+    begins = np.flatnonzero(np.diff(hashes, prepend=~hashes[:1]) != 0)  # of each value, for they are sorted
+    counts = np.diff(begins, append=hashes.size)
+    return hashes[begins[(counts >= COMMON_ROWS) & (counts > COMMON_SHARE * n_rows)]]
 
 
 def within(hashes: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
