@@ -33,7 +33,7 @@ def tune(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def refused(*words: str, cwd: Path) -> str:
     """Return what the refusal says, after checking what every refusal must be."""
-    before = sorted(cwd.rglob("*"))
+    before = _left_behind(cwd)
     done = tune(*words, cwd=cwd)
 
     assert done.returncode == 2, done.stderr
@@ -41,8 +41,13 @@ def refused(*words: str, cwd: Path) -> str:
     assert done.stderr.startswith("tune: ")
     assert len(done.stderr.strip().splitlines()) == 1, "one paragraph"
     assert "Traceback" not in done.stderr
-    assert sorted(cwd.rglob("*")) == before, "a mistake leaves nothing behind"
+    assert _left_behind(cwd) == before, "a mistake leaves nothing behind"
     return done.stderr
+
+
+def _left_behind(folder: Path) -> list[Path]:
+    """Return all files but those of the cache, where rows are kept that were read before the mistake was seen."""
+    return sorted(path for path in folder.rglob("*") if "cache" not in path.relative_to(folder).parts)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +103,9 @@ def test_a_search_space_that_cannot_be_searched(tmp_path: Path, space: str, said
     [
         ("", ["is empty"]),
         ('{"instruction": "a", "output": "b"}\nnot json\n', ["line 2", "not JSON"]),
-        ('{"instruction": "a", "output": "b"}\n{"instruction": "a", "output": ""}\n', ["line 2", "no answer"]),
+        ('{"instruction": "a", "output": ""}\n', ["rows.jsonl/1", "none of the 1 rows: empty answers 1"]),
         ('{"messages": [{"role": "user", "content": "a"}]}\n', ["line 1", "no answer"]),
-        ('{"instruction": "a", "output": "b"}\n', ["1 rows", "too few"]),
+        ('{"instruction": "a", "output": "b"}\n', ["data.path=rows.jsonl", "1 row"]),
     ],
 )
 def test_a_data_file_that_cannot_be_trained_on(tmp_path: Path, content: str, said: list[str]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -13,7 +14,7 @@ from tune.config.compose import compose
 from tune.data.load import load_splits
 
 RARE = "§"
-SPLITS = {"data.n_validation": 3, "data.n_test": 2}
+SPLITS = {"data.validation": 3, "data.test": 2}
 
 
 def rows_with_the_token_in(split: str, file: Path) -> None:
@@ -67,7 +68,9 @@ def tokens_of_questions_alone(tiny: Path, questions: str, rows: Path) -> list[in
 
 
 def _where(file: Path) -> str:
-    splits = load_splits(compose(words(file)).data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNE_CACHE", str(file.parent / "cache"))
+        splits = load_splits(compose(words(file)).data)
     return next(
         name
         for name in ("train", "validation", "test")

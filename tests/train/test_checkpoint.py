@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -21,7 +22,9 @@ from tune.train.watch import Follow
 
 # Two batches an optimizer step, three steps an epoch, the last step of an epoch has one batch alone.
 TRAIN = TrainConfig(batch_size=2, accumulation=2, epochs=3, learning_rate=1e-2, weight_decay=0.1)
-ROWS = [{"input_ids": [4 + n, 5, 6 + n, 7, 8], "labels": [-100, -100, 6 + n, 7, 8]} for n in range(10)]
+ROWS = Dataset.from_list(
+    [{"input_ids": [4 + n, 5, 6 + n, 7, 8], "labels": [-100, -100, 6 + n, 7, 8]} for n in range(10)]
+)
 
 
 def network() -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTTrainer
@@ -45,12 +46,10 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def test_each_steps_loss_and_the_adapter_are_those_of_trls_own_loss(
     tmp_path, tokenizer: PreTrainedTokenizerFast, settings: dict[str, int]
 ) -> None:
-    from datasets import Dataset
-
     train = TrainConfig(**settings, epochs=5, learning_rate=1e-2)
     ours, theirs = network(), network()
 
-    fitted = fit(ours, tokenizer, ROWS, train, seed=3, follow=Follow(on_step=lambda *_: None))
+    fitted = fit(ours, tokenizer, Dataset.from_list(ROWS), train, seed=3, follow=Follow(on_step=lambda *_: None))
     arguments = _arguments(train, folder=str(tmp_path), seed=3, total=fitted.steps, device="cpu")
     trainer = SFTTrainer(
         model=theirs, args=arguments, train_dataset=Dataset.from_list(ROWS), processing_class=tokenizer
@@ -82,7 +81,14 @@ def test_training_leaves_the_base_as_it_was(tokenizer: PreTrainedTokenizerFast) 
     ids = torch.tensor([[5, 6, 7]])
 
     for _ in range(2):
-        fit(model, tokenizer, ROWS, TrainConfig(batch_size=4), seed=0, follow=Follow(on_step=lambda *_: None))
+        fit(
+            model,
+            tokenizer,
+            Dataset.from_list(ROWS),
+            TrainConfig(batch_size=4),
+            seed=0,
+            follow=Follow(on_step=lambda *_: None),
+        )
 
     assert "forward" not in vars(base), "TRL's wrapper would be wrapped again by the next trial, without end"
     assert not base.get_output_embeddings()._forward_pre_hooks

@@ -29,7 +29,8 @@ def _rows(data: DataConfig) -> Iterator[str]:
     columns, clean = data.columns, data.clean
     if data.format is not DataFormat.text_to_sql and not data.path:
         what = "the id of a data set" if data.format is DataFormat.hub else "the file or folder of its rows"
-        yield f"data.format={data.format} needs data.path=…, {what}."
+        option = "jsonl" if data.format is DataFormat.files else data.format
+        yield f"data={option} needs data.path=…, {what}."
     if data.layout is Layout.columns and not (columns.question and columns.answer):
         yield "data.layout=columns needs data.columns.question and data.columns.answer, the names of two columns."
     if bool(columns.question) != bool(columns.answer):

@@ -1,6 +1,7 @@
 """From clean rows to splits: nothing that is scored stands in training, and training is what was asked for."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from tune.config.data import Balance, DataConfig, DataFormat
@@ -15,6 +16,8 @@ from tune.data.split import split_rows
 from tune.data.splits import Splits, make_splits
 from tune.errors import DataError
 from tune.examples import Example, Message
+
+_LEAST_SCORED = 2
 
 Questions = Mapping[str, Sequence[str]]
 """Texts that the evaluation asks, by the name of what asks them."""
@@ -34,7 +37,11 @@ def divide(data: DataConfig, questions: Questions, listener: Listener) -> Splits
     kept, step = _without_leaks(data, rows, elsewhere)
     rows, clusters, steps = [rows[i] for i in kept], [clusters[i] for i in kept], [*steps, *step]
     test_share = 0 if pool.test is not None else data.test
-    parts = split_rows(rows, clusters, validation=data.validation, test=test_share, seed=data.seed)
+    try:
+        parts = split_rows(rows, clusters, validation=data.validation, test=test_share, seed=data.seed)
+    except DataError as error:
+        msg = f"data.path={data.path}: {error}"
+        raise DataError(msg) from error
     train, validation, test = ([rows[i] for i in part] for part in (parts.train, parts.validation, parts.test))
     own: HeldOut = {"validation": validation, "test": test}
     if pool.test is not None:
@@ -43,7 +50,7 @@ def divide(data: DataConfig, questions: Questions, listener: Listener) -> Splits
     train, steps = [train[i] for i in kept], [*steps, *step]
     held = {"train": len(train), "validation": len(validation), "test": len(test)}
     train, step, notes = to_train_on(data, train, {"test": test, "validation": validation, **questions}, listener)
-    chosen = {"train": train, "validation": validation[: data.n_validation], "test": test[: data.n_test]}
+    chosen = {"train": train, "validation": first(validation, data.n_validation), "test": first(test, data.n_test)}
     account = dataclasses.replace(
         pool.account,
         taken=(*steps, *step),
@@ -99,13 +106,26 @@ def to_train_on(
         steps += [balanced.taken] if balanced.taken else []
         notes += [balanced.note] if balanced.note else []
     if general := general_set(data):
-        pool = load_pool(general, listener)
+        pool = load_pool(general, listener, setting="data.mix.path")
         rows = list(pool.rows)
         kept, leaks = _without_leaks(data, rows, held_out)
         steps += [dataclasses.replace(step, step=f"mix: {step.step}") for step in (*pool.account.taken, *leaks)]
         mixed = mix_in(train, [rows[i] for i in kept], share=data.mix.share, n_train=data.n_train, seed=data.seed)
         return mixed.rows, steps, [*notes, f"mixed in: {pool.account.source}.", *([mixed.note] if mixed.note else [])]
-    return train[: data.n_train], steps, notes
+    return first(train, data.n_train), steps, notes
+
+
+def first(rows: list[Example], count: int | None) -> list[Example]:
+    """Return the first rows; where all have a label, each label's first ones, in the proportions of the whole."""
+    if count is None or count >= len(rows) or any(row.label is None for row in rows):
+        return rows[:count]
+    sizes = Counter(row.label for row in rows)
+    seen: Counter[str | None] = Counter()
+    places = []
+    for place, row in enumerate(rows):
+        places.append(((seen[row.label] + 0.5) / sizes[row.label], place))
+        seen[row.label] += 1
+    return [rows[place] for place in sorted(place for _, place in sorted(places)[:count])]
 
 
 def _class_in(data: DataConfig) -> Callable[[Example], str | None]:
@@ -120,6 +140,12 @@ def _short(data: DataConfig, chosen: Mapping[str, Sequence[Example]]) -> list[st
     """Say where there are fewer rows than were asked for."""
     if not chosen["train"]:
         msg = "no row is left to train on. Hold fewer rows out with data.validation and data.test, or give more rows."
+        raise DataError(msg)
+    if len(chosen["validation"]) < _LEAST_SCORED:
+        msg = (
+            f"validation would have {len(chosen['validation'])} row, and an interval takes {_LEAST_SCORED}. Ask "
+            "for more with data.validation, or add rows."
+        )
         raise DataError(msg)
     asked = {"train": data.n_train, "validation": data.n_validation, "test": data.n_test}
     return [

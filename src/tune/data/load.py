@@ -104,4 +104,4 @@ def _settings(data: DataConfig) -> dict[str, object]:
 
 def _mix_digest(data: DataConfig) -> str | None:
     general = general_set(data)
-    return pool_digest(general) if general else None
+    return pool_digest(general, setting="data.mix.path") if general else None

@@ -37,15 +37,20 @@ class Pool:
     """So far."""
 
 
-def load_pool(data: DataConfig, listener: Listener) -> Pool:
+def load_pool(data: DataConfig, listener: Listener, *, setting: str = "data.path") -> Pool:
     """Return the clean rows, read and cleaned first where the cache has none of these files and settings.
+
+    Args:
+        data: Where the rows come from, and how they are read and cleaned.
+        listener: Is told how far it is.
+        setting: Key that data.path comes from, for complaints.
 
     Raises:
         DataError: A file is missing or broken, or no row is left.
         OSError: The cache cannot be written.
     """
-    folder = paths.cache_dir() / "data" / f"rows-{pool_digest(data)[:24]}"
-    make_once(folder, lambda beside: _write(beside, data, listener), announce=listener.announce)
+    folder = paths.cache_dir() / "data" / f"rows-{pool_digest(data, setting=setting)[:24]}"
+    make_once(folder, lambda beside: _write(beside, data, listener, setting), announce=listener.announce)
     plain = read_json(folder / _ABOUT)
     assert plain is not None  # the folder's manifest says that it is whole
     rows = StoredExamples(folder / _ROWS)
@@ -57,15 +62,15 @@ def load_pool(data: DataConfig, listener: Listener) -> Pool:
     )
 
 
-def pool_digest(data: DataConfig) -> str:
+def pool_digest(data: DataConfig, *, setting: str = "data.path") -> str:
     """Return what tells these rows from all others: what the files say, and how they are read and cleaned."""
     settings = (asdict(data.columns), data.balance.column, asdict(data.clean))
-    return digest([_VERSION, source_digest(data), data.format, data.layout, settings])
+    return digest([_VERSION, source_digest(data, setting=setting), data.format, data.layout, settings])
 
 
-def _write(folder: Path, data: DataConfig, listener: Listener) -> None:
+def _write(folder: Path, data: DataConfig, listener: Listener, setting: str) -> None:
     listener.on("reading", 0, 1)
-    source = read_source(data)
+    source = read_source(data, setting=setting)
     cleaned = clean_rows(source.rows, data.clean, on=listener.on)
     write_examples(folder / _ROWS, cleaned.rows, cluster=cleaned.clusters)
     if source.test is not None:

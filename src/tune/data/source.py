@@ -41,8 +41,12 @@ class Source:
     """Names of the files, relative to data.path's folder; none for a data set of the hub."""
 
 
-def read_source(data: DataConfig) -> Source:
+def read_source(data: DataConfig, *, setting: str = "data.path") -> Source:
     """Return the rows that the settings name; data=text_to_sql has none to read, it is generated.
+
+    Args:
+        data: The settings.
+        setting: Key that data.path comes from, for complaints.
 
     Raises:
         DataError: Something cannot be read or used; the text names file and line.
@@ -54,7 +58,7 @@ def read_source(data: DataConfig) -> Source:
     if data.format is DataFormat.hub:
         return _hub(data, kept)
     assert data.format is DataFormat.files
-    return read_rows(data.path, data.layout, data.columns, kept=kept)
+    return read_rows(data.path, data.layout, data.columns, kept=kept, setting=setting)
 
 
 def read_rows(
@@ -85,7 +89,7 @@ def read_rows(
     return Source(rows=rows, test=None, layout=_summary(seen, found), files=tuple(found.files))
 
 
-def source_digest(data: DataConfig) -> str:
+def source_digest(data: DataConfig, *, setting: str = "data.path") -> str:
     """Return the SHA-256 of everything that `read_source` would read, without looking at a row.
 
     Of files their names and contents, wherever their folder stands; of a data set of the hub what names its content.
@@ -99,7 +103,7 @@ def source_digest(data: DataConfig) -> str:
         return hub_digest(data)
     if data.format in _PUBLISHED:
         return content_digest({name: inside(data.path, name) for name in _PUBLISHED[data.format][2]})
-    return rows_digest(data.path)
+    return rows_digest(data.path, setting=setting)
 
 
 def rows_digest(path: str | Path, *, setting: str = "data.path") -> str:

@@ -27,6 +27,13 @@ class Splits:
 
     account: Account
 
+    @property
+    def words(self) -> str:
+        """Return what was read and how it is divided, in a line."""
+        went = sum(step.count for step in self.account.taken)
+        parts = f"{len(self.train):,} to train on, {len(self.validation):,} to score on, {len(self.test):,} kept aside"
+        return f"{self.account.source}; {parts}" + (f"; {went:,} taken out" if went else "")
+
 
 def make_splits(parts: Mapping[str, Sequence[Example]], account: Account) -> Splits:
     """Return the splits, with their digest."""

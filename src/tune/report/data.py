@@ -1,5 +1,6 @@
 """A data set as people read it: what was read, what went and why, how it is divided, and what exactly is learned."""
 
+import dataclasses
 import json
 from collections import Counter
 from typing import Any
@@ -29,6 +30,7 @@ def print_data(found: Inspected, form: ReportFormat, console: Console) -> None:
     console.print(Text.assemble(("read      ", "bold"), account.source), soft_wrap=True)
     if account.taken:
         _print_steps(account.taken, console)
+    _print_cases(tuple(dataclasses.replace(step, step=f"kept: {step.step}") for step in account.noted), console)
     _print_splits(found, console)
     _print_lengths(found.tokens, console)
     _print_examples(found.tokens, console)
@@ -65,6 +67,10 @@ def _print_steps(steps: tuple[Taken, ...], console: Console) -> None:
         table.add_row(step.step, f"{step.count:,}", step.setting)
     console.print()
     console.print(table)
+    _print_cases(steps, console)
+
+
+def _print_cases(steps: tuple[Taken, ...], console: Console) -> None:
     for step in steps:
         if step.cases:
             console.print(Text(f"\n{step.step}, the first {len(step.cases)} of {step.count:,}:", "bold"))
@@ -106,11 +112,12 @@ def _print_lengths(tokens: TokenTable, console: Console) -> None:
         f"{tokens.n_learned:,} of them learned",
         soft_wrap=True,
     )
-    console.print(
-        f"{tokens.n_left_out:,} of {len(lengths):,} are longer than train.max_length={tokens.max_length} and are left "
-        "out: cut off, they would have no end to learn",
-        soft_wrap=True,
-    )
+    longer = f"longer than train.max_length={tokens.max_length}"
+    if tokens.n_left_out:
+        line = f"{tokens.n_left_out:,} of {len(lengths):,} are {longer} and left out: cut off, they would have no end"
+    else:
+        line = f"none is {longer}"
+    console.print(line, soft_wrap=True)
 
 
 def histogram(lengths: NDArray[np.int32]) -> list[tuple[int, int, int]]:

@@ -1,5 +1,6 @@
 """What `python -m tune +sweep=NAME` does: check, summarise, run or go on."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from tune import paths
 from tune.config.compose import difference
 from tune.config.metrics import metric_names
 from tune.config.schema import Config
+from tune.data.splits import Splits
 from tune.disk import refuse_network_disk
 from tune.errors import AssetError, ConfigError, Interrupted, StudyError, TuneError, nearest
 from tune.study.claim import STOPPING
@@ -31,6 +33,7 @@ from tune.track.place import open_store
 from tune.track.recorder import RunStatus
 from tune.track.records import StudyRecord
 from tune.track.store import RunStore
+from tune.trial.bar import Bar
 from tune.trial.task import read_task
 
 _SETTLED = "settled"
@@ -44,8 +47,8 @@ _WAITING = (
 )
 
 
-def check_study(config: Config) -> tuple[Dimension, ...]:
-    """Return the search space; everything that can be known to be wrong is said now.
+def check_study(config: Config) -> tuple[tuple[Dimension, ...], Splits]:
+    """Return the search space and the data; everything that can be known to be wrong is said now.
 
     Raises:
         ConfigError: The space or the objective is not allowed.
@@ -59,8 +62,8 @@ def check_study(config: Config) -> tuple[Dimension, ...]:
     if metric not in known:
         msg = f"sweep.objective.metric={metric} is produced by no evaluation here. {nearest(metric, known)}"
         raise ConfigError(msg)
-    read_task(config)
-    return dimensions
+    with Bar() as bar:
+        return dimensions, read_task(config, bar).splits
 
 
 def run_study(config: Config) -> StudyRecord:
@@ -70,7 +73,7 @@ def run_study(config: Config) -> StudyRecord:
         TuneError: The user can do something about it.
         KeyboardInterrupt: Somebody asked to stop.
     """
-    dimensions = check_study(config)
+    dimensions, splits = check_study(config)
     runs = paths.runs_dir(config.track.folder)
     check_writable(runs)
     _refuse_network_disks(config, runs)
@@ -78,12 +81,16 @@ def run_study(config: Config) -> StudyRecord:
     screen = Screen()
     folder = StudyFolder(runs=runs, name=study_name(config))
     now = snapshot(study, folder)
-    screen.summary(_summary(config, dimensions, runs, is_new=is_new, now=now), title=study_name(config))
+    screen.summary(
+        _summary(config, dimensions, runs, splits, state=_state(now, is_new=is_new)), title=study_name(config)
+    )
     if now.done >= now.n_trials and study.user_attrs.get(_SETTLED):
         return now
     if now.done < now.n_trials:
         check_room(runs, config)
-        _fetch_model(config)
+        advice = _make_ready(config)
+        for sentence in advice if is_new else ():
+            screen.warn(sentence)
     with alone(folder):
         return _supervise(study, config, folder, screen)
 
@@ -207,30 +214,41 @@ def _wait_for_study(name: str, config: Config, runs: Path) -> Any:
         time.sleep(_LOOK_S)
 
 
-def _fetch_model(config: Config) -> None:
-    """Get the model before workers start, in a process of its own: converting needs torch, this process does not."""
-    words = [word for word in difference(config) if word.startswith("model.")]
-    done = subprocess.run([sys.executable, "-m", "tune", "fetch", *words], check=False)
+def _make_ready(config: Config) -> list[str]:
+    """Get the model and make the tokens before workers start, in a process of its own: both need heavy libraries.
+
+    A chat template that does not fit the model or the rows is refused here, and not by every trial. Return what the
+    size of the data makes advisable, in sentences.
+
+    Raises:
+        AssetError: It could not be done; the reason was printed.
+    """
+    words = [word for word in difference(config) if word.startswith(("model.", "data.", "evaluate.", "train."))]
+    command = [sys.executable, "-m", "tune", "data", "report.format=json", *words]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE)
     if done.returncode:
-        msg = "no trial was started, because the model could not be made ready; the reason stands above."
+        msg = "no trial was started, because model and data could not be made ready; the reason stands above."
         raise AssetError(msg)
+    return [str(sentence) for sentence in json.loads(done.stdout)["advice"]]
+
+
+def _state(now: StudyRecord, *, is_new: bool) -> str:
+    return "new" if is_new else f"going on: {now.done} of {now.n_trials} trials have ended"
 
 
 def _summary(
-    config: Config, dimensions: tuple[Dimension, ...], runs: Path, *, is_new: bool, now: StudyRecord
+    config: Config, dimensions: tuple[Dimension, ...], runs: Path, splits: Splits, *, state: str
 ) -> list[tuple[str, str]]:
     assert config.sweep is not None
-    data = config.data
-    state = "new" if is_new else f"going on: {now.done} of {now.n_trials} trials have ended"
     changed = " ".join(difference(config))
     return [
         ("question", config.sweep.question),
         ("study", state),
         ("search", "; ".join(_words(dimension) for dimension in dimensions)),
-        ("objective", f"{config.sweep.objective.direction} {config.sweep.objective.metric} ({data.metrics[0]})"),
+        ("objective", f"{config.sweep.objective.direction} {config.sweep.objective.metric} ({config.data.metrics[0]})"),
         ("trials", f"{n_wanted(config, dimensions)} ({config.study.sampler}), seed {config.seed}"),
         ("model", f"{config.model.label}, quantization {config.quantization.kind}"),
-        ("data", f"{data.format}, {data.n_train or 'all'} to train on, {data.n_validation} to score on"),
+        ("data", splits.words),
         ("forgetting", _forgetting(config)),
         ("workers", f"{n_workers(config)} with {n_threads(config)} thread(s) each"),
         ("folder", str(runs)),

@@ -17,8 +17,9 @@ from tune.track.environment import environment
 from tune.track.folder import check_writable
 from tune.track.place import open_store
 from tune.track.recorder import RunRecorder, RunStatus
+from tune.trial.bar import Bar
+from tune.trial.inspect import Inspected, inspect_data
 from tune.trial.outcome import Outcome
-from tune.trial.task import Task, model_folder, read_task
 
 _LAST_WORDS_S = 30.0  # an adapter's files may still be on their way to a server
 
@@ -30,14 +31,17 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
         TrialError: It ended without a result.
         TuneError: The user can do something about it.
     """
-    task = read_task(config)
     runs = paths.runs_dir(config.track.folder)
     check_writable(runs)
     console = Console(stderr=True, highlight=False, markup=False)
     words = " ".join(difference(config)) or "the default recipe"
     what = f"  one trial: {config.model.label}, {config.data.format}, {words}"
     console.print(Text.assemble(("tune", "bold"), what), soft_wrap=True)
-    model = model_folder(config, announce=console.print)
+    with Bar() as bar:
+        found = inspect_data(config, bar)
+    console.print(Text.assemble(("data  ", "bold"), found.splits.words), soft_wrap=True)
+    for sentence in found.advice:
+        console.print(Text.assemble(("note: ", "yellow"), sentence), soft_wrap=True)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"  # two of one second would share a folder and a run
     folder = runs / "trials" / name
     command = shlex.join(["python", "-m", "tune", *difference(config)])
@@ -48,7 +52,7 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
         console.print(f"{recorder.away} Until then it waits in {folder}.", soft_wrap=True)
     status = RunStatus.failed
     try:
-        outcome = _run(config, task, model, folder=folder, recorder=recorder, console=console)
+        outcome = _run(config, found, folder=folder, recorder=recorder, console=console)
         status = RunStatus.finished
     except KeyboardInterrupt:
         status = RunStatus.killed
@@ -64,14 +68,14 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
     return outcome, folder
 
 
-def _run(config: Config, task: Task, model: Path, *, folder: Path, recorder: RunRecorder, console: Console) -> Outcome:
+def _run(config: Config, found: Inspected, *, folder: Path, recorder: RunRecorder, console: Console) -> Outcome:
     from tune.trial.run import open_bench, run_trial
 
     recorder.params({"lora.rank": config.lora.rank, "lora.alpha": config.lora.alpha, "seed": config.seed})
     recorder.text("config.yaml", to_yaml(config))
     recorder.text("environment.txt", "\n".join(f"{key}: {value}" for key, value in environment().items()))
     with console.status("loading the model") as status:
-        bench = open_bench(config, task, folder=model)
+        bench = open_bench(config, found.task, folder=found.model)
 
         def on(phase: str, done: int, total: int) -> None:
             status.update(f"{phase} {done}/{total}")

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from tune.config.schema import Config
 from tune.data.advice import advise
@@ -9,16 +10,25 @@ from tune.data.listener import Listener
 from tune.data.splits import Splits
 from tune.data.tokens import TokenTable
 from tune.trial.prepare import prepare_tokens
-from tune.trial.task import model_folder, read_task
+from tune.trial.task import Task, model_folder, read_task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspected:
     """A data set as training will see it."""
 
-    splits: Splits
+    task: Task
+    model: Path
+    """Folder of the model."""
+
     tokens: TokenTable
     advice: tuple[str, ...]
+    """What the size of the data makes advisable, in sentences; nothing of it is applied."""
+
+    @property
+    def splits(self) -> Splits:
+        """Return the data."""
+        return self.task.splits
 
 
 def inspect_data(config: Config, listener: Listener) -> Inspected:
@@ -29,8 +39,9 @@ def inspect_data(config: Config, listener: Listener) -> Inspected:
         ConfigError: The model or its chat template cannot be used for it.
         AssetError: The model cannot be had, or the cache not be written.
     """
-    splits = read_task(config, listener).splits
-    tokens = prepare_tokens(config, splits, model_folder(config, announce=listener.announce), listener)
+    task = read_task(config, listener)
+    model = model_folder(config, announce=listener.announce)
+    tokens = prepare_tokens(config, task.splits, model, listener)
     train = config.train
     steps = math.ceil(math.ceil(tokens.n_rows / train.batch_size) / train.accumulation)
     advice = advise(
@@ -40,4 +51,4 @@ def inspect_data(config: Config, listener: Listener) -> Inspected:
         epochs=train.epochs,
         rank=config.lora.rank,
     )
-    return Inspected(splits=splits, tokens=tokens, advice=tuple(advice))
+    return Inspected(task=task, model=model, tokens=tokens, advice=tuple(advice))
