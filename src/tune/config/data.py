@@ -118,11 +118,12 @@ class CleanRowsConfig:
     near_duplicates: bool = True
     """Rows that say nearly the same: one stays. Where they are kept, they are never divided between splits."""
 
-    similarity: float = 0.7
-    """Least Jaccard similarity of two rows' n-grams that makes them near-duplicates. Above 0, at most 1."""
+    similarity: float = 0.9
+    """Least share of words that two texts of 12 words or more have in common, in their order, to be near-duplicates;
+    two words may always differ. Shorter texts are near only where their words are equal. Above 0, at most 1."""
 
-    ngram: int = 5
-    """Length of those n-grams, in characters. At least 1."""
+    ngram: int = 2
+    """Length, in words, of the n-grams that MinHash looks for candidates with. At least 1."""
 
     empty_answers: bool = True
     """Rows whose answer is white space alone."""
