@@ -34,6 +34,11 @@ class Splits:
         parts = f"{len(self.train):,} to train on, {len(self.validation):,} to score on, {len(self.test):,} kept aside"
         return f"{self.account.source}; {parts}" + (f"; {went:,} taken out" if went else "")
 
+    def to_json(self) -> str:
+        """Return what was read, what went and why, and how the rest is divided, for a run's record."""
+        sizes = {name: len(getattr(self, name)) for name in NAMES}
+        return json.dumps(self.account.to_json() | {"splits": sizes, "digest": self.digest}, indent=2)
+
 
 def make_splits(parts: Mapping[str, Sequence[Example]], account: Account) -> Splits:
     """Return the splits, with their digest."""

@@ -92,16 +92,17 @@ def run_study(config: Config) -> StudyRecord:
         for sentence in advice if is_new else ():
             screen.warn(sentence)
     with alone(folder):
-        return _supervise(study, config, folder, screen)
+        return _supervise(study, config, folder, screen, splits)
 
 
-def _supervise(study: Any, config: Config, folder: StudyFolder, screen: Screen) -> StudyRecord:
+def _supervise(study: Any, config: Config, folder: StudyFolder, screen: Screen, splits: Splits) -> StudyRecord:
     store = open_store(config.track, folder.runs)
     store.prepare()
     recorder = _record(study, config, store, folder)
     status = RunStatus.killed
     try:
         recorder.text("environment.txt", "\n".join(f"{key}: {value}" for key, value in environment().items()))
+        recorder.text("data.json", splits.to_json())
         with screen:
             now = Supervisor(study=study, config=config, runs=folder.runs, store=store, watcher=screen).run()
         best = now.ranked()[:1]

@@ -49,6 +49,7 @@ class Baseline:
     """Base scores in the cache, under their fingerprint; one process measures, the others read."""
 
     def __init__(self, name: str) -> None:
+        self.name = name
         self._file = paths.cache_dir() / "baselines" / f"{name}.json"
         self._lock = FileLock(f"{self._file}.lock")
 

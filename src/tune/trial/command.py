@@ -74,6 +74,7 @@ def _run(config: Config, found: Inspected, *, folder: Path, recorder: RunRecorde
     recorder.params({"lora.rank": config.lora.rank, "lora.alpha": config.lora.alpha, "seed": config.seed})
     recorder.text("config.yaml", to_yaml(config))
     recorder.text("environment.txt", "\n".join(f"{key}: {value}" for key, value in environment().items()))
+    recorder.text("data.json", found.splits.to_json())
     with console.status("loading the model") as status:
         bench = open_bench(config, found.task, folder=found.model)
 

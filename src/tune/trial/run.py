@@ -85,22 +85,11 @@ def run_trial(
     """
     base, task = bench.base, bench.task
     meter = Meter(base.device)
-    name = fingerprint(
-        config,
-        task,
-        weights=base.digest,
-        dtype=str(base.dtype),
-        template=str(base.tokenizer.chat_template),
-        ends=end_ids(base.tokenizer),
-    )
-    baseline = Baseline(name)
-
-    def measure_base() -> Measured:
-        return measure(base.model, base.tokenizer, config, task, fingerprint=name, on=_named("base ", on))
-
+    baseline, measure_base = _baseline(config, bench, on)
     with meter.phase("base"):
         baseline.measure_if_free(measure_base)
     tokens = prepare_tokens(config, task.splits, bench.folder, Silent())
+    recorder.tags({"tune.data": task.splits.digest, "tune.tokens": tokens.name})
     _seed_everything(config.seed)
     checkpoints = _checkpoints(config, bench, folder) if whole_steps else None
     adapted = adapt.attach(base, config.lora, seed=config.seed)
@@ -109,7 +98,7 @@ def run_trial(
             fitted = _train(adapted, tokens, config, recorder=recorder, on=on, checkpoints=checkpoints)
         adapt.save(adapted, folder / "adapter")
         with meter.phase("evaluate"):
-            tuned = measure(adapted.model, base.tokenizer, config, task, fingerprint=name, on=on)
+            tuned = measure(adapted.model, base.tokenizer, config, task, fingerprint=baseline.name, on=on)
     finally:
         adapt.detach(adapted)
     with meter.phase("base"):
@@ -127,6 +116,24 @@ def run_trial(
     if checkpoints:
         checkpoints.clear()
     return outcome
+
+
+def _baseline(config: Config, bench: Bench, on: Progress) -> tuple[Baseline, Callable[[], Measured]]:
+    """Return the base's scores in the cache, and what measures them where they are not there."""
+    base = bench.base
+    name = fingerprint(
+        config,
+        bench.task,
+        weights=base.digest,
+        dtype=str(base.dtype),
+        template=str(base.tokenizer.chat_template),
+        ends=end_ids(base.tokenizer),
+    )
+
+    def measure_base() -> Measured:
+        return measure(base.model, base.tokenizer, config, bench.task, fingerprint=name, on=_named("base ", on))
+
+    return Baseline(name), measure_base
 
 
 def quiet_libraries() -> None:
