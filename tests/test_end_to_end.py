@@ -86,9 +86,9 @@ def test_a_report_of_a_study_that_is_not_there_names_those_that_are(smoke: Path)
 
 def test_ctrl_c_leaves_no_orphans_and_nothing_running(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
-    study = started("+sweep=smoke", "data.n_train=8000", folder=folder)
+    study = started("+sweep=smoke", "train.epochs=2000", folder=folder)
     wait_for_training(folder)
-    second = tune("+sweep=smoke", "data.n_train=8000", folder=folder)
+    second = tune("+sweep=smoke", "train.epochs=2000", folder=folder)
     meanwhile = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
     parent = MlflowStore(folder, "tune").read(meanwhile["run_id"])
 

@@ -31,14 +31,14 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
         TrialError: It ended without a result.
         TuneError: The user can do something about it.
     """
+    with Bar() as bar:
+        found = inspect_data(config, bar)
     runs = paths.runs_dir(config.track.folder)
     check_writable(runs)
     console = Console(stderr=True, highlight=False, markup=False)
     words = " ".join(difference(config)) or "the default recipe"
     what = f"  one trial: {config.model.label}, {config.data.format}, {words}"
     console.print(Text.assemble(("tune", "bold"), what), soft_wrap=True)
-    with Bar() as bar:
-        found = inspect_data(config, bar)
     console.print(Text.assemble(("data  ", "bold"), found.splits.words), soft_wrap=True)
     for sentence in found.advice:
         console.print(Text.assemble(("note: ", "yellow"), sentence), soft_wrap=True)
