@@ -1,4 +1,4 @@
-"""Plant copies with two words changed among BANKING77's questions; count what a measure finds, and what it takes besides.
+"""Plant copies with two words changed among BANKING77's questions; count what a measure finds and what else it takes.
 
 See scripts/near_duplicates. Recall is over planted copies, loss over the published rows: a row is lost where an
 earlier one of the same intent, which stays, is near it. All pairs of an intent are looked at, without MinHash.
