@@ -15,6 +15,8 @@ NEEDS = {
     "hub": ["data.path=some/where"],
 }
 
+SWEEP_NEEDS = {"mix_share": ["data.mix.path=somewhere"]}
+
 
 def test_nine_groups_and_all_their_options_are_found() -> None:
     assert len({group for group, _ in OPTIONS}) == 9
@@ -34,7 +36,7 @@ def test_an_option_composes_and_opens_with_its_question_and_command(group: str, 
 @pytest.mark.parametrize("sweep", sweep_names())
 @pytest.mark.parametrize("model", ["tiny", "llama31_8b"])
 def test_a_sweep_composes_with_any_model(sweep: str, model: str) -> None:
-    config = compose([f"+sweep={sweep}", f"model={model}"])
+    config = compose([f"+sweep={sweep}", f"model={model}", *SWEEP_NEEDS.get(sweep, [])])
 
     rules.check(config)
     parse_space(config)

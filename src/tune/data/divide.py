@@ -112,7 +112,12 @@ def to_train_on(
         steps += [dataclasses.replace(step, step=f"mix: {step.step}") for step in (*pool.account.taken, *leaks)]
         mixed = mix_in(train, [rows[i] for i in kept], share=data.mix.share, n_train=data.n_train, seed=data.seed)
         return mixed.rows, steps, [*notes, f"mixed in: {pool.account.source}.", *([mixed.note] if mixed.note else [])]
-    return first(train, data.n_train), steps, notes
+    return first(train, data.n_train), steps, [*notes, *unmixed(data)]
+
+
+def unmixed(data: DataConfig) -> list[str]:
+    """Say that a general data set is named and none of it is taken."""
+    return ["data.mix.share=0 takes no row of data.mix.path."] if data.mix.path and not data.mix.share else []
 
 
 def first(rows: list[Example], count: int | None) -> list[Example]:
