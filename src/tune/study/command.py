@@ -18,11 +18,12 @@ from tune.errors import AssetError, ConfigError, Interrupted, StudyError, TuneEr
 from tune.study.claim import STOPPING
 from tune.study.database import sqlite_file, storage_url, unless_away
 from tune.study.lock import study_lock
-from tune.study.machine import n_threads, n_workers, thread_variables
+from tune.study.machine import n_threads, thread_variables
 from tune.study.progress import Screen
 from tune.study.record import send_what_waits
-from tune.study.space import Choices, Dimension, Span, parse_space
-from tune.study.storage import StudyFolder, load_study, n_wanted, open_study, snapshot, stored_config, study_name
+from tune.study.space import Dimension, parse_space
+from tune.study.storage import StudyFolder, load_study, open_study, snapshot, stored_config, study_name
+from tune.study.summary import state, summary
 from tune.study.supervisor import Supervisor, alone
 from tune.study.worker import check_room
 from tune.track.buffer import BufferedRecorder, buffered_run
@@ -82,7 +83,7 @@ def run_study(config: Config) -> StudyRecord:
     folder = StudyFolder(runs=runs, name=study_name(config))
     now = snapshot(study, folder)
     screen.summary(
-        _summary(config, dimensions, runs, splits, state=_state(now, is_new=is_new)), title=study_name(config)
+        summary(config, dimensions, runs, splits, how_far=state(now, is_new=is_new)), title=study_name(config)
     )
     if now.done >= now.n_trials and study.user_attrs.get(_SETTLED):
         return now
@@ -231,48 +232,3 @@ def _make_ready(config: Config) -> list[str]:
         msg = "no trial was started, because model and data could not be made ready; the reason stands above."
         raise AssetError(msg)
     return [str(sentence) for sentence in json.loads(done.stdout)["advice"]]
-
-
-def _state(now: StudyRecord, *, is_new: bool) -> str:
-    return "new" if is_new else f"going on: {now.done} of {now.n_trials} trials have ended"
-
-
-def _summary(
-    config: Config, dimensions: tuple[Dimension, ...], runs: Path, splits: Splits, *, state: str
-) -> list[tuple[str, str]]:
-    assert config.sweep is not None
-    changed = " ".join(difference(config))
-    return [
-        ("question", config.sweep.question),
-        ("study", state),
-        ("search", "; ".join(_words(dimension) for dimension in dimensions)),
-        ("objective", f"{config.sweep.objective.direction} {config.sweep.objective.metric} ({config.data.metrics[0]})"),
-        ("trials", f"{n_wanted(config, dimensions)} ({config.study.sampler}), seed {config.seed}"),
-        ("model", f"{config.model.label}, quantization {config.quantization.kind}"),
-        ("data", splits.words),
-        ("forgetting", _forgetting(config)),
-        ("workers", f"{n_workers(config)} with {n_threads(config)} thread(s) each"),
-        ("folder", str(runs)),
-        *([("overrides", changed)] if changed else []),
-    ]
-
-
-def _forgetting(config: Config) -> str:
-    evaluate = config.evaluate
-    amount = "all questions" if evaluate.limit is None else f"{evaluate.limit} question(s) a subject"
-    return (
-        "not measured"
-        if evaluate.general == "none"
-        else f"{evaluate.general}, {amount}, {evaluate.n_shot}-shot, {evaluate.form}"
-    )
-
-
-def _words(dimension: Dimension) -> str:
-    if isinstance(dimension, Span):
-        return f"{dimension.key} {dimension.low:g} to {dimension.high:g}{' (log)' if dimension.log else ''}"
-    values = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in dimension.values)
-    return (
-        f"{dimension.key} {{{values}}}"
-        if isinstance(dimension, Choices)
-        else f"{dimension.key} {{{values}}} x {dimension.times}"
-    )

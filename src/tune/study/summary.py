@@ -1,0 +1,58 @@
+"""What a study is about to do, in the rows that a person reads before it starts."""
+
+from pathlib import Path
+
+from tune.config.compose import difference
+from tune.config.schema import Config
+from tune.data.splits import Splits
+from tune.study.machine import n_threads, n_workers
+from tune.study.space import Choices, Dimension, Span
+from tune.study.storage import n_wanted
+from tune.track.records import StudyRecord
+
+
+def state(now: StudyRecord, *, is_new: bool) -> str:
+    """Return how far the study is."""
+    return "new" if is_new else f"going on: {now.done} of {now.n_trials} trials have ended"
+
+
+def summary(
+    config: Config, dimensions: tuple[Dimension, ...], runs: Path, splits: Splits, *, how_far: str
+) -> list[tuple[str, str]]:
+    """Return (name, words) of everything that decides what the study does."""
+    assert config.sweep is not None
+    changed = " ".join(difference(config))
+    return [
+        ("question", config.sweep.question),
+        ("study", how_far),
+        ("search", "; ".join(_words(dimension) for dimension in dimensions)),
+        ("objective", f"{config.sweep.objective.direction} {config.sweep.objective.metric} ({config.data.metrics[0]})"),
+        ("trials", f"{n_wanted(config, dimensions)} ({config.study.sampler}), seed {config.seed}"),
+        ("model", f"{config.model.label}, quantization {config.quantization.kind}"),
+        ("data", splits.words),
+        ("forgetting", _forgetting(config)),
+        ("workers", f"{n_workers(config)} with {n_threads(config)} thread(s) each"),
+        ("folder", str(runs)),
+        *([("overrides", changed)] if changed else []),
+    ]
+
+
+def _forgetting(config: Config) -> str:
+    evaluate = config.evaluate
+    amount = "all questions" if evaluate.limit is None else f"{evaluate.limit} question(s) a subject"
+    return (
+        "not measured"
+        if evaluate.general == "none"
+        else f"{evaluate.general}, {amount}, {evaluate.n_shot}-shot, {evaluate.form}"
+    )
+
+
+def _words(dimension: Dimension) -> str:
+    if isinstance(dimension, Span):
+        return f"{dimension.key} {dimension.low:g} to {dimension.high:g}{' (log)' if dimension.log else ''}"
+    values = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in dimension.values)
+    return (
+        f"{dimension.key} {{{values}}}"
+        if isinstance(dimension, Choices)
+        else f"{dimension.key} {{{values}}} x {dimension.times}"
+    )
