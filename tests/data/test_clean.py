@@ -104,11 +104,26 @@ def test_half_of_the_letters_must_be_of_the_script(script: Script, text: str, st
     assert len(cleaned.rows) == 1 + stays
 
 
+@pytest.mark.parametrize(
+    "mark", ["<|im_start|>", "<|eot_id|>", "<\uff5cUser\uff5c>", "<end_of_turn>", "[/INST]", "<<SYS>>"]
+)
+def test_a_row_that_a_template_was_applied_to_goes(mark: str) -> None:
+    assert took(chat(f"{mark}user\nis it?", "yes")) == {"marks of a chat template": 1}
+    assert took(chat("is it?", f"yes{mark}")) == {"marks of a chat template": 1}
+    assert took(chat("is it?", f"yes{mark}"), chat_marks=False) == {}
+
+
+@pytest.mark.parametrize("text", ["a <| b |> c", "x |> f <| y", "list[INSTANCE]", "<s>gone</s>", "1 << 2", "<|>"])
+def test_what_only_looks_like_a_mark_stays(text: str) -> None:
+    assert took(chat("is it?", text)) == {}
+
+
 def test_every_step_is_listed_with_its_setting_also_when_it_took_nothing() -> None:
     cleaned = clean_rows([chat("is it?", "yes")], dataclasses.replace(CLEAN, min_words=1))
 
     assert [(step.step, step.setting, step.count) for step in cleaned.taken] == [
         ("broken text", "data.clean.broken_text", 0),
+        ("marks of a chat template", "data.clean.chat_marks", 0),
         ("empty answers", "data.clean.empty_answers", 0),
         ("too few words", "data.clean.min_words", 0),
         ("answers that repeat the prompt", "data.clean.repeated_prompts", 0),

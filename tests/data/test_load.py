@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tune import paths
-from tune.config.data import Balance, BalanceConfig, ColumnsConfig, DataConfig, DataFormat, MixConfig
+from tune.config.data import Balance, BalanceConfig, CleanRowsConfig, ColumnsConfig, DataConfig, DataFormat, MixConfig
 from tune.data import pool
 from tune.data.load import load_splits
 from tune.data.splits import NAMES, Splits
@@ -170,6 +170,16 @@ def test_classes_are_balanced_in_training_alone(tmp_path: Path) -> None:
     assert Counter(row.extra["kind"] for row in by_column.train) == {"common": 5, "rare": 5}
 
 
+def test_white_space_around_answers_is_taken_off_and_counted(tmp_path: Path) -> None:
+    rows = alpaca(9)
+    rows[4]["output"] = f"\n\n{rows[4]['output']} \n"
+
+    splits = load_splits(own(write(tmp_path / "rows.jsonl", rows)))
+
+    assert splits.digest == load_splits(own(write(tmp_path / "plain.jsonl", alpaca(9)))).digest
+    assert splits.account.notes == ("1 rows had white space around an answer, which was taken off.",)
+
+
 def test_a_system_message_stands_before_every_chat_that_has_none(tmp_path: Path) -> None:
     own_system = {
         "messages": [{"role": role, "content": f"{role} {sentence(50)}"} for role in ("system", "user", "assistant")]
@@ -193,6 +203,11 @@ def test_a_system_message_stands_before_every_chat_that_has_none(tmp_path: Path)
         ([{"instruction": "x", "output": " "}], {}, "cleaning left none of the 1 rows: empty answers 1"),
         (alpaca(9), {"mix": MixConfig(path="no.jsonl", share=0.5)}, "data.mix.path=no.jsonl does not exist"),
         (alpaca(9), {"columns": ColumnsConfig(label="class")}, "class"),
+        (
+            ['{"instruction": "a\\ud800", "output": "b"}', *alpaca(9)],
+            {"clean": CleanRowsConfig(broken_text=False)},
+            "rows.jsonl/1 holds half of a surrogate pair (U+D800)",
+        ),
         (alpaca(9), {"validation": 1}, "validation would have 1 row"),
     ],
 )

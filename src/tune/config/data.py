@@ -134,6 +134,10 @@ class CleanRowsConfig:
     broken_text: bool = True
     """Rows with control characters, U+FFFD or half of a surrogate pair."""
 
+    chat_marks: bool = True
+    """Rows whose text holds marks of a chat template (<|im_start|>, [INST]), as those have that were written by one
+    before: the model would take them for turns."""
+
     min_words: int | None = None
     """Rows with fewer words in question and answer; null: no limit. At least 1."""
 

@@ -24,6 +24,11 @@ _BROKEN = re.compile(
 )
 _BROKEN_ASCII = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
+# <|im_start|>, <|eot_id|>, <|user|>; DeepSeek's with the full-width bar, U+FF5C; Gemma's; Llama 2's and Mistral's.
+_CHAT_MARK = re.compile(
+    "<[|\uff5c][A-Za-z\u2581][A-Za-z0-9_\u2581]{1,40}[|\uff5c]>|<(?:start|end)_of_turn>|\\[/?INST\\]|<</?SYS>>"
+)
+
 _SCRIPTS = {
     Script.cjk: ("CJK",),
     Script.hiragana: ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "CJK"),  # Japanese is written in all of them
@@ -34,6 +39,7 @@ def checks(clean: CleanRowsConfig) -> list[tuple[str, str, Check]]:
     """Return (what it takes, its setting, the check) of each filter that is on, in their order."""
     every: list[tuple[str, str, bool, Check]] = [
         ("broken text", "broken_text", clean.broken_text, broken_text),
+        ("marks of a chat template", "chat_marks", clean.chat_marks, chat_mark),
         ("empty answers", "empty_answers", clean.empty_answers, empty_answer),
         ("too few words", "min_words", clean.min_words is not None, functools.partial(too_short, clean.min_words or 0)),
         ("too many words", "max_words", clean.max_words is not None, functools.partial(too_long, clean.max_words or 0)),
@@ -60,6 +66,14 @@ def broken_text(row: Example) -> str:
         found = (_BROKEN_ASCII if turn.content.isascii() else _BROKEN).search(turn.content)
         if found:
             return f"U+{ord(found[0]):04X} in a turn of the {turn.role}"
+    return ""
+
+
+def chat_mark(row: Example) -> str:
+    """Look for what chat templates write between turns."""
+    for turn in turns(row):
+        if found := _CHAT_MARK.search(turn.content):
+            return f"{found[0]} in a turn of the {turn.role}"
     return ""
 
 

@@ -1,5 +1,6 @@
 """The clean rows of a data set, kept in the cache under the content of its files: the slow half of loading."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from tune.data.clean import clean_rows
 from tune.data.listener import Listener
 from tune.data.source import read_source, source_digest
 from tune.data.stored import StoredExamples, write_examples
+from tune.errors import DataError
 from tune.examples import Example
 from tune.files import read_json, write_json
 from tune.kept import make_once
@@ -71,9 +73,53 @@ def pool_digest(data: DataConfig, *, setting: str = "data.path") -> str:
 def _write(folder: Path, data: DataConfig, listener: Listener, setting: str) -> None:
     listener.on("reading", 0, 1)
     source = read_source(data, setting=setting)
-    cleaned = clean_rows(source.rows, data.clean, on=listener.on)
+    rows, n_stripped = stripped(source.rows)
+    cleaned = clean_rows(rows, data.clean, on=listener.on)
+    _refuse_half_pairs(cleaned.rows)
     write_examples(folder / _ROWS, cleaned.rows, cluster=cleaned.clusters)
     if source.test is not None:
-        write_examples(folder / _TEST, source.test)
-    account = Account(source=source.layout, n_read=len(source.rows), taken=cleaned.taken, noted=cleaned.noted, held={})
+        write_examples(folder / _TEST, stripped(source.test)[0])
+    account = Account(
+        source=source.layout,
+        n_read=len(source.rows),
+        taken=cleaned.taken,
+        noted=cleaned.noted,
+        held={},
+        notes=_on_white_space(n_stripped),
+    )
     write_json(folder / _ABOUT, account.to_json())
+
+
+def stripped(rows: Sequence[Example]) -> tuple[list[Example], int]:
+    """Return the rows without white space around what the assistant says, and how many had some.
+
+    Templates differ in whether they take it off, and where they do not, a line break at an answer's beginning is one
+    token with the line break before it in several vocabularies: then nobody can say where the answer starts.
+    """
+    kept, n_changed = [], 0
+    for row in rows:
+        turns = tuple(
+            dataclasses.replace(turn, content=turn.content.strip()) if turn.role == "assistant" else turn
+            for turn in row.messages
+        )
+        clean = dataclasses.replace(row, messages=turns, answer=row.answer.strip())
+        n_changed += clean != row
+        kept.append(clean)
+    return kept, n_changed
+
+
+def _on_white_space(n_rows: int) -> tuple[str, ...]:
+    return (f"{n_rows:,} rows had white space around an answer, which was taken off.",) if n_rows else ()
+
+
+def _refuse_half_pairs(rows: Sequence[Example]) -> None:
+    """Half of a surrogate pair, which JSON can escape, is no text: neither a file nor a tokenizer takes it."""
+    for row in rows:
+        try:
+            "".join((row.answer, *(turn.content for turn in row.messages))).encode()
+        except UnicodeEncodeError as error:
+            msg = (
+                f"{row.id} holds half of a surrogate pair (U+{ord(error.object[error.start]):04X}), which is no text. "
+                "Mend the row, or let data.clean.broken_text=true take it out."
+            )
+            raise DataError(msg) from error
