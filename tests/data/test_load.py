@@ -177,7 +177,7 @@ def test_white_space_around_answers_is_taken_off_and_counted(tmp_path: Path) -> 
     splits = load_splits(own(write(tmp_path / "rows.jsonl", rows)))
 
     assert splits.digest == load_splits(own(write(tmp_path / "plain.jsonl", alpaca(9)))).digest
-    assert splits.account.notes == ("1 rows had white space around an answer, which was taken off.",)
+    assert splits.account.notes == ("1 row had white space around an answer, which was taken off.",)
 
 
 def test_a_system_message_stands_before_every_chat_that_has_none(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_system_message_stands_before_every_chat_that_has_none(tmp_path: Path)
     [
         ([], {}, "is empty"),
         ([*alpaca(3), "not json"], {}, "line 4 is not JSON"),
-        (alpaca(3), {}, "leave nothing to train on: there are 3 rows after cleaning"),
+        (alpaca(3), {}, "leave nothing to train on: after cleaning there are 3 rows"),
         ([{"instruction": "x", "output": " "}], {}, "cleaning left none of the 1 rows: empty answers 1"),
         (alpaca(9), {"mix": MixConfig(path="no.jsonl", share=0.5)}, "data.mix.path=no.jsonl does not exist"),
         (alpaca(9), {"columns": ColumnsConfig(label="class")}, "class"),

@@ -109,7 +109,11 @@ def stripped(rows: Sequence[Example]) -> tuple[list[Example], int]:
 
 
 def _on_white_space(n_rows: int) -> tuple[str, ...]:
-    return (f"{n_rows:,} rows had white space around an answer, which was taken off.",) if n_rows else ()
+    return (
+        (f"{n_rows:,} row{'s' * (n_rows > 1)} had white space around an answer, which was taken off.",)
+        if n_rows
+        else ()
+    )
 
 
 def _refuse_half_pairs(rows: Sequence[Example]) -> None:
