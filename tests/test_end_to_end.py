@@ -5,15 +5,22 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.promises.study_process import SMALL, only_run, processes, started, tune, wait_for_training
+from tests.promises.study_process import SMALL, kill_all, only_run, processes, started, tune, wait_for_training
 from tune.config import metrics
 from tune.config.compose import compose
 from tune.track.mlflow_store import MlflowStore
+
+
+@pytest.fixture(autouse=True)
+def _nobody_left() -> Iterator[None]:
+    yield
+    kill_all()
 
 
 @pytest.fixture(scope="module")
