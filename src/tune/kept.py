@@ -5,7 +5,9 @@ process build while the others wait. So a folder that exists under its name is w
 one that was damaged later is seen by its manifest and built again.
 """
 
+import contextlib
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,11 +31,32 @@ def make_once(folder: Path, build: Callable[[Path], None], *, announce: Announce
         OSError: The disk does not take it.
     """
     if files.is_intact(folder, folder.name):
+        with contextlib.suppress(OSError):  # a cache that others share may be theirs to write
+            (folder / files.MANIFEST).touch()
         return
     with _only_one(folder, announce):
         # Whoever held the lock before may have built it.
         if not files.is_intact(folder, folder.name):
             _build(folder, build, announce)
+
+
+def forget_unused(parent: Path, *, days: float) -> None:
+    """Remove the folders that nobody asked for in so many days; who has one of their files mapped keeps it.
+
+    Args:
+        parent: Folder of folders that `make_once` made.
+        days: Since the last `make_once` of a folder.
+    """
+    before = time.time() - days * 24 * 3600
+    for folder in parent.iterdir():
+        manifest = folder / files.MANIFEST
+        if manifest.is_file() and manifest.stat().st_mtime < before:
+            shutil.rmtree(folder, ignore_errors=True)
+            _lock_file(folder).unlink(missing_ok=True)
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
 
 
 def _build(folder: Path, build: Callable[[Path], None], announce: Announce) -> None:
@@ -56,7 +79,7 @@ def _build(folder: Path, build: Callable[[Path], None], announce: Announce) -> N
 def _only_one(folder: Path, announce: Announce) -> Iterator[None]:
     """Hold the folder's lock; say so when another process holds it. The system frees a dead process's lock."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    lock = FileLock(_lock_file(folder))
     try:
         lock.acquire(timeout=0)
     except Timeout:

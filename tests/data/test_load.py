@@ -1,7 +1,9 @@
 """From files to splits: what is trained on, what is scored, and what is kept for the next start."""
 
 import json
+import os
 import random
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,6 +98,23 @@ def test_the_second_start_reads_no_row(tmp_path: Path, monkeypatch: pytest.Monke
 
     assert (second.digest, second.account) == (first.digest, first.account)
     assert list(second.train) == list(first.train)
+
+
+def test_what_nobody_asked_for_in_a_month_is_forgotten(tmp_path: Path) -> None:
+    old, used, new = (own(write(tmp_path / f"{name}.jsonl", alpaca(9, start))) for start, name in enumerate("abc"))
+    load_splits(old)
+    load_splits(used)
+    month_ago = time.time() - 31 * 24 * 3600
+    for manifest in (paths.cache_dir() / "data").glob("*/manifest.json"):
+        os.utime(manifest, (month_ago, month_ago))
+
+    load_splits(used)
+    load_splits(new)
+
+    left = {folder.name.split("-")[0] for folder in (paths.cache_dir() / "data").iterdir() if folder.is_dir()}
+    assert left == {"rows", "splits"}
+    assert len(list((paths.cache_dir() / "data").glob("splits-*"))) == 2
+    assert list(load_splits(used).train)
 
 
 def test_a_changed_row_a_changed_setting_and_a_damaged_cache_are_noticed(tmp_path: Path) -> None:

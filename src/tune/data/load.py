@@ -22,10 +22,13 @@ from tune.data.listener import Listener, Silent
 from tune.data.pool import pool_digest
 from tune.data.splits import Splits, make_splits, read_splits, write_splits
 from tune.errors import AssetError, DataError
-from tune.kept import make_once
+from tune.kept import forget_unused, make_once
 
 _VERSION = 1
 """Rises when the same rows and settings would give other splits."""
+
+_KEPT_DAYS = 30
+"""Rows, splits and tokens that nobody asked for in so long go; reading them anew costs minutes, keeping them disk."""
 
 _NO_QUESTIONS: Mapping[str, Sequence[str]] = {}
 
@@ -58,6 +61,7 @@ def load_splits(
 
     try:
         make_once(folder, build, announce=told.announce)
+        forget_unused(folder.parent, days=_KEPT_DAYS)
     except OSError as error:
         msg = (
             f"cannot write the data to the cache {paths.cache_dir()}: {error.strerror or error}. "
