@@ -14,7 +14,7 @@ from tune.track.journal import Journal
 from tune.track.memory_store import MemoryStore
 from tune.track.mlflow_server import ServerStore
 from tune.track.mlflow_store import MlflowStore
-from tune.track.recorder import RunRecorder, RunStatus
+from tune.track.recorder import RunRecorder, RunStatus, now_ms
 from tune.track.replay import end_run, replay, trouble, unsent
 
 # MLflow's own use of SQLAlchemy, on import
@@ -383,3 +383,16 @@ def test_a_store_that_refuses_for_now_costs_no_trial(tmp_path: Path) -> None:
     (run,) = store.runs.values()
     assert run.status is RunStatus.finished
     assert [point.value for point in run.points["task/score"]] == [0.5]
+
+
+def test_a_beginning_that_is_written_after_the_end_that_followed_it_opens_nothing(mlflow_store, tmp_path) -> None:
+    trial = buffered_run(mlflow_store, tmp_path, name="t", study_run_id=None, tags={"tune.key": "s/9"})
+    asleep_since = now_ms(after=0)
+    trial.finish(RunStatus.killed)
+    assert trial.close(limit_s=30), trial.trouble
+
+    Journal(tmp_path).append("status", RunStatus.running.value, at_ms=asleep_since - 1)
+    replay(mlflow_store, tmp_path)
+
+    assert mlflow_store.call("get_run", trial.run_id).info.status == "KILLED"
+    assert unsent(tmp_path) == 0

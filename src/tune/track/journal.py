@@ -55,6 +55,9 @@ class Progress:
     trouble: str | None = None
     """What the store last refused, or why it takes nothing; being away is no trouble."""
 
+    status_ms: int = 0
+    """When the beginning or end that the store was last told of this run took place."""
+
 
 @dataclass(kw_only=True, slots=True)
 class History:

@@ -136,7 +136,7 @@ class Sender:
             self._recorder = self._store.trial_run(**value, at_ms=at_ms)
             self.progress.run_id = self._recorder.run_id
         elif kind == "run":
-            self._recorder, self.progress.run_id = None, value
+            self._recorder, self.progress.run_id, self.progress.status_ms = None, value, 0
         elif kind == "points":
             self._run().points([Point(*row) for line in lines for row in line.value])
         elif kind == "params":
@@ -151,6 +151,9 @@ class Sender:
             self._set_status(RunStatus(value), at_ms)
 
     def _set_status(self, status: RunStatus, at_ms: int) -> None:
+        if at_ms < self.progress.status_ms:
+            return  # a process that woke up late wrote it behind what came after it
+        self.progress.status_ms = at_ms
         if status is RunStatus.running:
             self._run().reopen()
         else:
