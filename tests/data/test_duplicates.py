@@ -214,6 +214,13 @@ def test_words_of_several_scripts(text: str, expected: list[str]) -> None:
     assert words(fold(text)) == [fold(word) for word in expected]
 
 
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_the_words_of_a_text_do_not_depend_on_what_stands_beside_it(one: str, two: str) -> None:
+    one, two = fold(one), fold(two)  # hindi beside german, say, which are read by two patterns
+
+    assert words(f"{one} {two}") == [*words(one), *words(two)]
+
+
 def test_no_window_runs_over_the_end_of_a_text_or_turn() -> None:
     runs = windows([[1, 2, 3], [4], [5, 6, 0, 7, 8]], 2)
 

@@ -17,10 +17,9 @@ _REPEATED_WORDS = 5
 
 # C0 without tab, newline and carriage return; delete and C1; halves of surrogate pairs; the replacement character;
 # what Unicode calls noncharacters. Joiners and direction marks are not here: Arabic, Hindi and emoji need them.
-_BROKEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffd-\uffff"
-    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
-    + "]"
+_BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffd-\uffff]")
+_BROKEN_BEYOND = re.compile(
+    "[" + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17)) + "]"
 )
 _BROKEN_ASCII = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -37,18 +36,19 @@ _SCRIPTS = {
 
 def checks(clean: CleanRowsConfig) -> list[tuple[str, str, Check]]:
     """Return (what it takes, its setting, the check) of each filter that is on, in their order."""
+    least, most, script = clean.min_words, clean.max_words, clean.script
+    counted: dict[int, int] = {}  # by object: both limits ask for the same rows, and counting is slow
+
+    def count(row: Example) -> int:
+        return counted[id(row)] if id(row) in counted else counted.setdefault(id(row), n_words(row))
+
     every: list[tuple[str, str, bool, Check]] = [
         ("broken text", "broken_text", clean.broken_text, broken_text),
         ("marks of a chat template", "chat_marks", clean.chat_marks, chat_mark),
         ("empty answers", "empty_answers", clean.empty_answers, empty_answer),
-        ("too few words", "min_words", clean.min_words is not None, functools.partial(too_short, clean.min_words or 0)),
-        ("too many words", "max_words", clean.max_words is not None, functools.partial(too_long, clean.max_words or 0)),
-        (
-            "another script",
-            "script",
-            clean.script is not None,
-            functools.partial(other_script, clean.script or Script.latin),
-        ),
+        ("too few words", "min_words", least is not None, lambda row: _too_few(count(row), least or 0)),
+        ("too many words", "max_words", most is not None, lambda row: _too_many(count(row), most or 0)),
+        ("another script", "script", script is not None, lambda row: other_script(script or Script.latin, row)),
         ("answers that repeat the prompt", "repeated_prompts", clean.repeated_prompts, repeated_prompt),
     ]
     return [(step, f"data.clean.{key}", check) for step, key, on, check in every if on]
@@ -63,7 +63,7 @@ def turns(row: Example) -> Iterator[Message]:
 def broken_text(row: Example) -> str:
     """Look for characters that no text should have."""
     for turn in turns(row):
-        found = (_BROKEN_ASCII if turn.content.isascii() else _BROKEN).search(turn.content)
+        found = _broken(turn.content)
         if found:
             return f"U+{ord(found[0]):04X} in a turn of the {turn.role}"
     return ""
@@ -77,25 +77,29 @@ def chat_mark(row: Example) -> str:
     return ""
 
 
+def _broken(text: str) -> re.Match[str] | None:
+    if text.isascii():
+        return _BROKEN_ASCII.search(text)
+    found = _BROKEN.search(text)
+    return _BROKEN_BEYOND.search(text) if found is None and max(text) > "\uffff" else found
+
+
 def empty_answer(row: Example) -> str:
     """Look for turns of the assistant that say nothing."""
     return "" if all(turn.content.strip() for turn in turns(row) if turn.role == "assistant") else "no words"
 
 
-def too_short(least: int, row: Example) -> str:
-    """Count the words of all turns but the system's."""
-    count = _count(row)
+def n_words(row: Example) -> int:
+    """Return the number of words of all turns but the system's."""
+    return sum(len(words(fold(turn.content))) for turn in turns(row) if turn.role != "system")
+
+
+def _too_few(count: int, least: int) -> str:
     return f"{count} words, data.clean.min_words={least}" if count < least else ""
 
 
-def too_long(most: int, row: Example) -> str:
-    """Count the words of all turns but the system's."""
-    count = _count(row)
+def _too_many(count: int, most: int) -> str:
     return f"{count} words, data.clean.max_words={most}" if count > most else ""
-
-
-def _count(row: Example) -> int:
-    return sum(len(words(fold(turn.content))) for turn in turns(row) if turn.role != "system")
 
 
 def repeated_prompt(row: Example) -> str:

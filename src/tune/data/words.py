@@ -20,6 +20,7 @@ COMMON_ROWS = 20
 _NUMBER = r"-?\d+(?:[.,]\d+)*"
 _SIGNS = r"!=|[<>=+*/%^&|~]+"  # `a < b` and `a > b` are two answers
 _ASCII = re.compile(rf"{_NUMBER}|[a-z0-9_]+(?:'[a-z0-9_]+)*|{_SIGNS}", re.ASCII)
+_SPACED = re.compile(rf"{_NUMBER}|\w+(?:['\u2019]\w+)*|{_SIGNS}")
 # Scripts that put no space between words: Thai to Tibetan and Myanmar, Khmer, kana, ideographs. Each letter is a word.
 _UNSPACED = (
     "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -27,6 +28,8 @@ _UNSPACED = (
 
 
 _SYMBOLS = "\u2190-\u2bff\U0001f000-\U0001faff"  # arrows to emoji: a smile may be all that a text says
+
+_RARE = "\U00010000-\U0001efff"  # old scripts, taken for letters as a whole: a set is slow with many ranges up here
 
 
 def fold(text: str) -> str:
@@ -38,15 +41,35 @@ def fold(text: str) -> str:
 
 def words(folded: str) -> list[str]:
     """Return the words, numbers, signs of arithmetic and symbols of a folded text, without punctuation."""
-    return (_ASCII if folded.isascii() else _pattern()).findall(folded)
+    if folded.isascii():
+        return _ASCII.findall(folded)
+    special, every = _patterns()
+    return (every if special.search(folded) else _SPACED).findall(folded)
 
 
 @functools.cache
-def _pattern() -> re.Pattern[str]:
-    """Return the pattern for any script; letters alone would break words of Indic scripts at their vowel signs."""
-    marks = "".join(re.escape(chr(code)) for code in range(0x300, 0xFE30) if unicodedata.category(chr(code))[0] == "M")
-    letter = rf"(?:[^\W{_UNSPACED}]|(?![{_UNSPACED}])[{marks}])"
-    return re.compile(rf"{_NUMBER}|[{_UNSPACED}{_SYMBOLS}]|{letter}+(?:['\u2019]{letter}+)*|{_SIGNS}")
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what finds texts that need the pattern for any script, which takes twice as long, and that pattern.
+
+    Letters alone would break words of Indic scripts at their vowel signs, which Unicode calls marks.
+    """
+    marks = _ranges([code for code in range(0x80, 0x10000) if unicodedata.category(chr(code))[0] == "M"])
+    unspaced = re.compile(f"[{_UNSPACED}]")
+    codes = [code for code in range(0x80, 0x10000) if _of_word(chr(code)) and not unspaced.match(chr(code))]
+    letter = f"[a-z0-9_{_ranges(codes)}{_RARE}]"
+    every = rf"{_NUMBER}|[{_UNSPACED}{_SYMBOLS}]|{letter}+(?:['\u2019]{letter}+)*|{_SIGNS}"
+    return re.compile(f"[{_UNSPACED}{_SYMBOLS}{_RARE}{marks}]"), re.compile(every)
+
+
+def _of_word(sign: str) -> bool:
+    return sign.isalnum() or unicodedata.category(sign)[0] == "M"
+
+
+def _ranges(codes: list[int]) -> str:
+    """Return ascending code points as the ranges of a set in a pattern."""
+    begins = [code for code, before in zip(codes, [0, *codes], strict=False) if code != before + 1]
+    ends = [code for code, after in zip(codes, [*codes[1:], 0], strict=True) if code + 1 != after]
+    return "".join(f"{chr(begin)}-{chr(end)}" for begin, end in zip(begins, ends, strict=True))
 
 
 @dataclass(slots=True)
