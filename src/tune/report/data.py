@@ -63,7 +63,7 @@ def plain(found: Inspected) -> dict[str, Any]:
 
 
 def visible(text: str) -> str:
-    """Return a text of the rows as a terminal may show it: control characters and halves of pairs as Python has them."""
+    """Return a text of the rows as a terminal may show it: control characters and halves of pairs are escaped."""
     return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
