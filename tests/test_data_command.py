@@ -172,3 +172,14 @@ def test_a_study_with_such_a_template_starts_no_trial(tmp_path: Path) -> None:
     assert "template of another model family" in done.stderr
     assert "no trial was started" in done.stderr
     assert not list(tmp_path.glob("runs/studies/*/trials/*"))
+
+
+def test_a_row_that_went_for_its_broken_text_is_shown_without_sending_that_to_the_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    broken = {"instruction": "half \ud800 of a pair", "output": "and \x1b[31m red"}
+    file.write_bytes(ROWS + json.dumps(broken).encode() + b"\n")
+
+    done = told("data=jsonl", f"data.path='{file}'", *SPLITS, cwd=tmp_path)
+
+    assert r"rows.jsonl/13 (U+D800 in a turn of the user): half \ud800 of a pair → and \x1b[31m red" in done.stdout
+    assert "\x1b" not in done.stdout

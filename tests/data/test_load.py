@@ -237,6 +237,25 @@ def test_what_cannot_be_split_is_told(tmp_path: Path, rows: list, settings: dict
     assert words in str(caught.value)
 
 
+def test_half_of_a_surrogate_pair_that_cleaning_lets_through_is_told_with_its_row(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", [*alpaca(9), {"instruction": "half \ud800 of a pair", "output": "x"}])
+
+    with pytest.raises(DataError, match=r"rows.jsonl/10 holds half of a surrogate pair, .* Mend or remove the row"):
+        load_splits(own(file, clean=CleanRowsConfig(broken_text=False)))
+
+
+def test_a_file_whose_name_is_not_utf_8_is_read_and_named(tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    write(folder / os.fsdecode(b"caf\xe9.jsonl"), alpaca(9))
+    (folder / os.fsdecode(b"\xe9.png")).touch()
+
+    splits = load_splits(own(folder))
+
+    assert {row.id.rpartition("/")[0] for row in splits.train} == {r"caf\udce9.jsonl"}
+    assert splits.words.encode()  # can be printed
+
+
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cache").write_text("a file")
     monkeypatch.setenv("TUNE_CACHE", str(tmp_path / "cache"))

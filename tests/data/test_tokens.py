@@ -1,5 +1,6 @@
 """What training reads: ids and labels on disk, made once for each data set, tokenizer, template and limit."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from tune.config.data import DataConfig, Learn
 from tune.data.account import Account
 from tune.data.listener import Silent
 from tune.data.splits import Splits, make_splits
+from tune.data.template import apply_template, template_digest
 from tune.data.tokens import TokenTable, training_tokens
 from tune.errors import DataError
 from tune.examples import Example, Message
@@ -29,10 +31,17 @@ def splits(*rows: Example) -> Splits:
     return make_splits({"train": rows, "validation": rows[:1], "test": ()}, account)
 
 
-def tokens(made: Splits, *, max_length: int = 200, learn: Learn = Learn.all, name: str = "tokenizer") -> TokenTable:
+def tokens(
+    made: Splits,
+    *,
+    max_length: int = 200,
+    learn: Learn = Learn.all,
+    name: str = "tokenizer",
+    template: str | None = None,
+) -> TokenTable:
     return training_tokens(
         made,
-        DataConfig(learn=learn),
+        DataConfig(learn=learn, template=template),
         max_length=max_length,
         tokenizer_digest=name,
         tokenizer=lambda: by_character(*CHATML_MARKS, end="<|im_end|>", template=CHATML),
@@ -109,6 +118,28 @@ def test_what_changes_the_tokens_changes_their_name() -> None:
     ]
 
     assert len(set(names)) == 5
+
+
+def test_a_template_is_known_by_what_its_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file, twin = tmp_path / "one.jinja", tmp_path / "two.jinja"
+    file.write_text("a template")
+    twin.write_text("a template")
+    before, built_in = template_digest(str(file)), template_digest("chatml")
+    file.write_text("another")
+    (tmp_path / "chatml").write_text("no template: the name means the built-in one")
+
+    assert template_digest(str(twin)) == before != template_digest(str(file))
+    assert template_digest("chatml") == built_in
+    assert template_digest(None) is None
+
+
+@pytest.mark.parametrize("template", ["x" * 300 + ".jinja", "~nobody_of_this_name/x.jinja", "no/such.jinja"])
+def test_a_template_that_cannot_be_read_is_told_by_what_reads_it(template: str) -> None:
+    with pytest.raises(DataError, match=r"cannot be read: .* Name a readable file"):
+        apply_template(by_character(*CHATML_MARKS, end="<|im_end|>", template=CHATML), template)
+
+    assert template_digest(template) == template
 
 
 def test_many_rows_keep_their_order() -> None:

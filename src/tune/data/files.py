@@ -66,11 +66,11 @@ def find(path: str, *, setting: str) -> Found:
         if kind_of(place) is None:
             msg = f"{setting}={path} has an ending that is not read. There is: {_ENDINGS}. Rename or convert the file."
             raise DataError(msg)
-        return Found(files={place.name: place})
+        return Found(files={_readable(place.name): place})
     if not os.path.isdir(place):  # noqa: PTH112
         msg = f"{setting}={path} does not exist. Give the path of a file; it is relative to the folder you are in."
         raise DataError(msg)
-    found = {file.relative_to(place).as_posix(): file for file in _below(place)}
+    found = {_readable(file.relative_to(place).as_posix()): file for file in _below(place)}
     files = {name: file for name, file in sorted(found.items()) if kind_of(file) and file.is_file()}
     if not files:
         msg = f"{setting}={path} holds no file of rows. Files that end in {_ENDINGS} are read; put one there."
@@ -92,10 +92,15 @@ def content_digest(files: dict[str, Path]) -> str:
     whole = hashlib.sha256()
     for name, file in files.items():
         try:
-            whole.update(f"{name}\0{file_sha256(file)}\0".encode("utf-8", "surrogateescape"))
+            whole.update(f"{name}\0{file_sha256(file)}\0".encode())
         except OSError as error:
             raise unreadable(file, error) from error
     return whole.hexdigest()
+
+
+def _readable(name: str) -> str:
+    """Return a file's name that can be printed and kept: bytes that are not UTF-8 are written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -155,7 +155,7 @@ def _summary(seen: list[tuple[Reading, str]], found: Found) -> str:
 
 
 def _left_unread(names: Iterable[str], noun: str) -> str:
-    shown = sorted(name or "(no name)" for name in names)
+    shown = sorted(repr(name)[1:-1] or "(no name)" for name in names)
     if not shown:
         return ""
     more = f" and {len(shown) - _N_NAMED} more" if len(shown) > _N_NAMED else ""

@@ -1,14 +1,18 @@
 """Examples on disk as Arrow streams: mapped into memory, so that workers share them and each reads what it looks at."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from tune.errors import DataError
 from tune.examples import Example, Message
 
 _BATCH = 5_000
 """Rows turned into Arrow, or out of it, at once."""
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class StoredExamples(Sequence[Example]):
@@ -41,7 +45,11 @@ class StoredExamples(Sequence[Example]):
 
 
 def write_examples(file: Path, rows: Sequence[Example], **columns: Sequence[int]) -> None:
-    """Write examples, and whole numbers that belong to them, under the columns' names."""
+    """Write examples, and whole numbers that belong to them, under the columns' names.
+
+    Raises:
+        DataError: A text holds half of a surrogate pair, which can neither be written nor tokenised.
+    """
     import pyarrow as pa
 
     turn = pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -54,7 +62,11 @@ def write_examples(file: Path, rows: Sequence[Example], **columns: Sequence[int]
             for name, values in columns.items():
                 for row, value in zip(plain, values[start : start + _BATCH], strict=True):
                     row[name] = value
-            stream.write_table(pa.Table.from_pylist(plain, schema=schema))
+            try:
+                table = pa.Table.from_pylist(plain, schema=schema)
+            except UnicodeEncodeError as error:
+                raise _half_a_pair(rows[start : start + _BATCH]) from error
+            stream.write_table(table)
 
 
 def read_table(file: Path) -> Any:
@@ -62,6 +74,18 @@ def read_table(file: Path) -> Any:
     import pyarrow as pa
 
     return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
+
+
+def _half_a_pair(rows: Sequence[Example]) -> DataError:
+    row = next(row for row in rows if any(map(_HALF.search, _texts(row))))
+    return DataError(
+        f"{row.id} holds half of a surrogate pair, which is no character and no tokenizer takes. Mend or remove the "
+        "row, or let data.clean.broken_text=true leave it out."
+    )
+
+
+def _texts(row: Example) -> Iterator[str]:
+    yield from (row.id, *(message.content for message in row.messages), row.answer, row.label or "", row.group or "")
 
 
 def _plain(row: Example) -> dict[str, Any]:

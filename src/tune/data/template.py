@@ -5,6 +5,7 @@ tokens that the model has never seen as marks. So a template is taken only if it
 written as plain text by the model's own template too (Zephyr and Llama 2 do that).
 """
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,19 @@ def apply_template(tokenizer: Any, template: str | None) -> None:
     if foreign:
         raise other_family(tokenizer, name, foreign)
     tokenizer.chat_template = text
+
+
+def template_digest(template: str | None) -> str | None:
+    """Return what tells a template from others: the SHA-256 of its file, or None for the model's own.
+
+    One that cannot be read is known by its name; apply_template says what is wrong with it.
+    """
+    if template is None:
+        return None
+    try:
+        return hashlib.sha256(_file(template).read_bytes()).hexdigest()
+    except (OSError, ValueError, RuntimeError):
+        return template
 
 
 def foreign_marks(tokenizer: Any, text: str) -> list[str]:
@@ -138,19 +152,23 @@ def _read(tokenizer: Any, template: str) -> str:
         )
         raise DataError(msg)
     try:
-        return Path(template).expanduser().read_text(encoding="utf-8")
+        return _file(template).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         msg = f"data.template={template} is not UTF-8 from byte {error.start} on. Save the template as UTF-8."
         raise DataError(msg) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a home folder that nobody has
         reason = getattr(error, "strerror", None) or str(error)
         msg = f"data.template={template} cannot be read: {reason}. Name a readable file, or {_names()}."
         raise DataError(msg) from error
 
 
+def _file(template: str) -> Path:
+    return _FOLDER / f"{template}.jinja" if template in BUILT_IN else Path(template).expanduser()
+
+
 def _built_in(tokenizer: Any, name: str) -> str:
     """Return the template; it writes BOS only where the tokenizer would."""
-    text = (_FOLDER / f"{name}.jinja").read_text(encoding="utf-8")
+    text = _file(name).read_text(encoding="utf-8")
     assert text.startswith(_BOS_LINE)
     return text if adds_bos(tokenizer) else text.removeprefix(_BOS_LINE)
 

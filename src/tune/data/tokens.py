@@ -1,6 +1,5 @@
 """The training split as token ids and labels, kept under what they depend on and mapped into memory for all workers."""
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from tune.config.digest import digest
 from tune.data.listener import Listener
 from tune.data.mask import pieces, tokenize_all
 from tune.data.splits import Splits
+from tune.data.template import template_digest
 from tune.errors import DataError
 from tune.examples import NO_LOSS
 from tune.files import read_json, write_json
@@ -100,7 +100,7 @@ def training_tokens(
     Raises:
         DataError: The template does not fit the rows, or every example is too long.
     """
-    how = (_template_key(data.template), data.learn, max_length)
+    how = (template_digest(data.template), data.learn, max_length)
     name = digest([_VERSION, splits.digest, tokenizer_digest, how])
     folder = paths.cache_dir() / "data" / f"tokens-{name[:24]}"
 
@@ -120,12 +120,6 @@ def training_tokens(
         preview=tuple(tuple((text, learned) for text, learned in row) for row in preview),
         name=name,
     )
-
-
-def _template_key(template: str | None) -> str | None:
-    """Return what tells a template from others: a name, or what a file says."""
-    file = Path(template).expanduser() if template else None
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file and file.is_file() else template
 
 
 def _write(folder: Path, tokenizer: Any, splits: Splits, data: DataConfig, max_length: int, listener: Listener) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -19,6 +20,9 @@ from tune.trial.inspect import Inspected
 _N_BARS = 10
 _BAR = 40
 _N_LABELS = 8
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What a terminal would obey or cannot be sent: rows are shown because they hold it. Line breaks and tabs may pass."""
 
 
 def print_data(found: Inspected, form: ReportFormat, console: Console) -> None:
@@ -58,6 +62,11 @@ def plain(found: Inspected) -> dict[str, Any]:
     }
 
 
+def visible(text: str) -> str:
+    """Return a text of the rows as a terminal may show it: control characters and halves of pairs are escaped."""
+    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 def _print_steps(steps: tuple[Taken, ...], console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("taken out")
@@ -76,7 +85,8 @@ def _print_cases(steps: tuple[Taken, ...], console: Console) -> None:
             console.print(Text(f"\n{step.step}, the first {len(step.cases)} of {step.count:,}:", "bold"))
         for case in step.cases:
             why = f" ({case.why})" if case.why else ""
-            console.print(Text.assemble("  ", (case.id, "cyan"), f"{why}: {case.text}"), soft_wrap=True)
+            words = visible(f"{why}: {case.text}")
+            console.print(Text.assemble("  ", (visible(case.id), "cyan"), words), soft_wrap=True)
 
 
 def _print_splits(found: Inspected, console: Console) -> None:
@@ -96,7 +106,7 @@ def _classes(labels: Counter[str]) -> str:
     if not labels:
         return ""
     shown = ", ".join(f"{label} {n:,}" for label, n in labels.most_common(_N_LABELS))
-    return f"{shown}, and {len(labels) - _N_LABELS} more" if len(labels) > _N_LABELS else shown
+    return visible(f"{shown}, and {len(labels) - _N_LABELS} more" if len(labels) > _N_LABELS else shown)
 
 
 def _print_lengths(tokens: TokenTable, console: Console) -> None:
@@ -133,7 +143,8 @@ def _print_examples(tokens: TokenTable, console: Console) -> None:
     console.print(Text(f"\n{len(tokens.preview)} training examples; what is learned is {shown}", "bold"))
     for number, pieces in enumerate(tokens.preview, start=1):
         console.print(Text(f"{number}", "bold"))
-        for text, learned in pieces:
+        for piece, learned in pieces:
+            text = visible(piece)
             if console.color_system:
                 console.print(Text(text, "green" if learned else "dim"), end="", soft_wrap=True)
             else:
