@@ -225,7 +225,7 @@ def test_a_system_message_stands_before_every_chat_that_has_none(tmp_path: Path)
         (
             ['{"instruction": "a\\ud800", "output": "b"}', *alpaca(9)],
             {"clean": CleanRowsConfig(broken_text=False)},
-            "rows.jsonl/1 holds half of a surrogate pair (U+D800)",
+            "rows.jsonl/1 holds half of a surrogate pair, which is no character",
         ),
         (alpaca(9), {"validation": 1}, "validation would have 1 row"),
     ],

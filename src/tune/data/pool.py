@@ -13,7 +13,6 @@ from tune.data.clean import clean_rows
 from tune.data.listener import Listener
 from tune.data.source import read_source, source_digest
 from tune.data.stored import StoredExamples, write_examples
-from tune.errors import DataError
 from tune.examples import Example
 from tune.files import read_json, write_json
 from tune.kept import make_once
@@ -75,7 +74,6 @@ def _write(folder: Path, data: DataConfig, listener: Listener, setting: str) -> 
     source = read_source(data, setting=setting)
     rows, n_stripped = stripped(source.rows)
     cleaned = clean_rows(rows, data.clean, on=listener.on)
-    _refuse_half_pairs(cleaned.rows)
     write_examples(folder / _ROWS, cleaned.rows, cluster=cleaned.clusters)
     if source.test is not None:
         write_examples(folder / _TEST, stripped(source.test)[0])
@@ -114,16 +112,3 @@ def _on_white_space(n_rows: int) -> tuple[str, ...]:
         if n_rows
         else ()
     )
-
-
-def _refuse_half_pairs(rows: Sequence[Example]) -> None:
-    """Half of a surrogate pair, which JSON can escape, is no text: neither a file nor a tokenizer takes it."""
-    for row in rows:
-        try:
-            "".join((row.answer, *(turn.content for turn in row.messages))).encode()
-        except UnicodeEncodeError as error:
-            msg = (
-                f"{row.id} holds half of a surrogate pair (U+{ord(error.object[error.start]):04X}), which is no text. "
-                "Mend the row, or let data.clean.broken_text=true take it out."
-            )
-            raise DataError(msg) from error
