@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tune import paths
+from tune.config import rules
+from tune.config.compose import compose
 from tune.config.data import Balance, BalanceConfig, CleanRowsConfig, ColumnsConfig, DataConfig, DataFormat, MixConfig
 from tune.data import pool
 from tune.data.load import load_splits
@@ -132,6 +134,20 @@ def test_general_rows_are_mixed_in_and_none_of_them_is_scored(tmp_path: Path) ->
     assert sizes(mixed) == (36, 2, 1)  # 27 are three quarters of 36
     assert sum(row.id.startswith("mix/general.jsonl/") for row in mixed.train) == 9
     assert list(mixed.validation) == list(plain.validation)
+
+
+def test_general_rows_that_are_named_and_not_taken_are_a_note_and_no_mistake(tmp_path: Path) -> None:
+    # The best trial of a search over shares may be the one of 0, and its command is given again as it is.
+    words = ["data=jsonl", f"data.path='{write(tmp_path / 'rows.jsonl', alpaca(9))}'", "data.mix.path=general.jsonl"]
+    config = compose([*words, "data.validation=2"])
+
+    rules.check(config)
+    splits = load_splits(config.data)
+    generated = load_splits(DataConfig(mix=MixConfig(path="general.jsonl")))
+
+    note = "data.mix.path is set and data.mix.share=0 takes none of it; data.mix.share=0.1 would."
+    assert note in splits.account.notes
+    assert generated.account.notes == (note,)
 
 
 def test_general_rows_that_stand_in_validation_are_left_out(tmp_path: Path) -> None:

@@ -54,7 +54,5 @@ def _training(data: DataConfig, searched: frozenset[str]) -> Iterator[str]:
         yield f"data.balance.column={balance.column} has no effect with data.balance.how=none: add cap or resample."
     if (mix.share or "data.mix.share" in searched) and not mix.path:
         yield "data.mix.share needs data.mix.path, the file or folder of the general rows."
-    if mix.path and not mix.share and "data.mix.share" not in searched:
-        yield "data.mix.path is set and data.mix.share=0 takes none of it: add data.mix.share=0.1, or leave it out."
     if data.format is DataFormat.text_to_sql and balance.how is not Balance.none:
         yield f"data.balance.how={balance.how} needs classes; the rows of data=text_to_sql have none. Leave it out."

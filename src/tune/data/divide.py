@@ -112,7 +112,14 @@ def to_train_on(
         steps += [dataclasses.replace(step, step=f"mix: {step.step}") for step in (*pool.account.taken, *leaks)]
         mixed = mix_in(train, [rows[i] for i in kept], share=data.mix.share, n_train=data.n_train, seed=data.seed)
         return mixed.rows, steps, [*notes, f"mixed in: {pool.account.source}.", *([mixed.note] if mixed.note else [])]
-    return first(train, data.n_train), steps, notes
+    return first(train, data.n_train), steps, [*notes, *not_mixed(data)]
+
+
+def not_mixed(data: DataConfig) -> list[str]:
+    """Say that general rows are named and not taken: no mistake, for a search over shares may have 0 as its best."""
+    if data.mix.path is None or data.mix.share:
+        return []
+    return ["data.mix.path is set and data.mix.share=0 takes none of it; data.mix.share=0.1 would."]
 
 
 def first(rows: list[Example], count: int | None) -> list[Example]:
