@@ -79,6 +79,15 @@ def test_fewer_training_rows_move_no_other_and_are_the_first_ones(tmp_path: Path
     assert few.account.held == {"train": 6, "validation": 2, "test": 1}
 
 
+def test_a_cap_that_is_not_reached_is_said_unless_the_split_has_the_size_that_was_asked_for(tmp_path: Path) -> None:
+    data = own(write(tmp_path / "rows.jsonl", alpaca(40)), n_train=99, n_validation=64, n_test=64, test=None)
+
+    notes = load_splits(data).account.notes
+
+    assert [note.split()[0] for note in notes if "fewer than" in note] == ["train", "test"]
+    assert not any("data.n_validation" in note for note in notes)
+
+
 def test_a_cap_keeps_the_classes_in_proportion(tmp_path: Path) -> None:
     rows = [{**row, "kind": "rare" if i % 4 == 0 else "common"} for i, row in enumerate(alpaca(60))]
     data = own(write(tmp_path / "rows.jsonl", rows), columns=ColumnsConfig(label="kind"), validation=4, test=4)

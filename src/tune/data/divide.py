@@ -144,7 +144,7 @@ def _class_in(data: DataConfig) -> Callable[[Example], str | None]:
 
 
 def _short(data: DataConfig, chosen: Mapping[str, Sequence[Example]]) -> list[str]:
-    """Say where there are fewer rows than were asked for."""
+    """Say where a cap is not reached, but of a split whose size is asked for by data.validation or data.test."""
     if not chosen["train"]:
         msg = "no row is left to train on. Hold fewer rows out with data.validation and data.test, or give more rows."
         raise DataError(msg)
@@ -154,9 +154,13 @@ def _short(data: DataConfig, chosen: Mapping[str, Sequence[Example]]) -> list[st
             "for more with data.validation, or add rows."
         )
         raise DataError(msg)
-    asked = {"train": data.n_train, "validation": data.n_validation, "test": data.n_test}
+    most = {
+        "train": data.n_train,
+        "validation": data.n_validation if data.validation is None else None,
+        "test": data.n_test if data.test is None else None,
+    }
     return [
-        f"data.n_{name}={n} was asked for, {len(chosen[name])} rows are there."
-        for name, n in asked.items()
+        f"{name} has {len(chosen[name])} rows, fewer than the most that data.n_{name}={n} allows."
+        for name, n in most.items()
         if n is not None and len(chosen[name]) < n
     ]
