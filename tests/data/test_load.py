@@ -256,6 +256,12 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
         load_splits(own(write(tmp_path / "rows.jsonl", alpaca(9))))
 
 
+@pytest.mark.parametrize("kind", [DataFormat.files, DataFormat.banking77])
+def test_a_home_folder_that_nobody_has_is_told(kind: DataFormat) -> None:
+    with pytest.raises(DataError, match=r"data.path=~nobody_of_this_name/x.jsonl (does not exist|holds no train.csv)"):
+        load_splits(DataConfig(format=kind, path="~nobody_of_this_name/x.jsonl"))
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         load_splits(DataConfig(format=DataFormat.files, path=str(tmp_path / "no.jsonl")))
