@@ -23,7 +23,7 @@ LOOK_S = 0.05
 
 
 def main() -> int:
-    """Print seconds and memory of both starts; return 1 where the second read anything anew."""
+    """Print seconds and memory of both starts, and what became of the rows; return 0."""
     n_rows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory(prefix="tune-data-") as folder:
         top = Path(folder)
@@ -64,9 +64,9 @@ def watch(process: psutil.Process, peak: list[int]) -> None:
         try:
             everyone = [process, *process.children(recursive=True)]
             peak[0] = max(peak[0], sum(one.memory_info().rss for one in everyone))
-        except psutil.Error:
-            return
-        if process.status() == psutil.STATUS_ZOMBIE:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return
+        except psutil.Error:  # it has ended
             return
         time.sleep(LOOK_S)
 

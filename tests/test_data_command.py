@@ -183,3 +183,20 @@ def test_a_row_that_went_for_its_broken_text_is_shown_without_sending_that_to_th
 
     assert r"rows.jsonl/13 (U+D800 in a turn of the user): half \ud800 of a pair → and \x1b[31m red" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_a_search_over_shares_of_general_rows_that_are_not_there_starts_no_trial(tmp_path: Path) -> None:
+    sweep = tmp_path / "own" / "sweep" / "mixing.yaml"
+    sweep.parent.mkdir(parents=True)
+    space = {"data.mix.share": [0.0, 0.2]}
+    sweep.write_text(
+        "# @package _global_\n" + json.dumps({"sweep": {"name": "mixing", "question": "?", "space": space}})
+    )
+    words = ["+sweep=mixing", "--config-dir", "own", "model=tiny", "data.mix.path=general.jsonl", "study.sampler=grid"]
+    command = [sys.executable, "-m", "tune", *words, "track.folder=runs"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "data.mix.path=general.jsonl does not exist" in done.stderr
+    assert "no trial was started" in done.stderr

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tune import paths
+from tune.config import rules
+from tune.config.compose import compose
 from tune.config.data import Balance, BalanceConfig, CleanRowsConfig, ColumnsConfig, DataConfig, DataFormat, MixConfig
 from tune.data import pool
 from tune.data.load import load_splits
@@ -76,6 +78,15 @@ def test_fewer_training_rows_move_no_other_and_are_the_first_ones(tmp_path: Path
     assert list(few.validation) == list(full.validation)
     assert list(few.train) == list(full.train[:2])
     assert few.account.held == {"train": 6, "validation": 2, "test": 1}
+
+
+def test_a_cap_that_is_not_reached_is_said_unless_the_split_has_the_size_that_was_asked_for(tmp_path: Path) -> None:
+    data = own(write(tmp_path / "rows.jsonl", alpaca(40)), n_train=99, n_validation=64, n_test=64, test=None)
+
+    notes = load_splits(data).account.notes
+
+    assert [note.split()[0] for note in notes if "fewer than" in note] == ["train", "test"]
+    assert not any("data.n_validation" in note for note in notes)
 
 
 def test_a_cap_keeps_the_classes_in_proportion(tmp_path: Path) -> None:
@@ -150,6 +161,20 @@ def test_general_rows_are_mixed_in_and_none_of_them_is_scored(tmp_path: Path) ->
     assert sizes(mixed) == (36, 2, 1)  # 27 are three quarters of 36
     assert sum(row.id.startswith("mix/general.jsonl/") for row in mixed.train) == 9
     assert list(mixed.validation) == list(plain.validation)
+
+
+def test_general_rows_that_are_named_and_not_taken_are_a_note_and_no_mistake(tmp_path: Path) -> None:
+    # The best trial of a search over shares may be the one of 0, and its command is given again as it is.
+    words = ["data=jsonl", f"data.path='{write(tmp_path / 'rows.jsonl', alpaca(9))}'", "data.mix.path=general.jsonl"]
+    config = compose([*words, "data.validation=2"])
+
+    rules.check(config)
+    splits = load_splits(config.data)
+    generated = load_splits(DataConfig(mix=MixConfig(path="general.jsonl")))
+
+    note = "data.mix.path is set and data.mix.share=0 takes none of it; data.mix.share=0.1 would."
+    assert note in splits.account.notes
+    assert generated.account.notes == (note,)
 
 
 def test_general_rows_that_stand_in_validation_are_left_out(tmp_path: Path) -> None:
@@ -262,6 +287,12 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
 
     with pytest.raises(AssetError, match=r"cannot write the data to the cache .* TUNE_CACHE"):
         load_splits(own(write(tmp_path / "rows.jsonl", alpaca(9))))
+
+
+@pytest.mark.parametrize("kind", [DataFormat.files, DataFormat.banking77])
+def test_a_home_folder_that_nobody_has_is_told(kind: DataFormat) -> None:
+    with pytest.raises(DataError, match=r"data.path=~nobody_of_this_name/x.jsonl (does not exist|holds no train.csv)"):
+        load_splits(DataConfig(format=kind, path="~nobody_of_this_name/x.jsonl"))
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

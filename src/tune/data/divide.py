@@ -112,12 +112,14 @@ def to_train_on(
         steps += [dataclasses.replace(step, step=f"mix: {step.step}") for step in (*pool.account.taken, *leaks)]
         mixed = mix_in(train, [rows[i] for i in kept], share=data.mix.share, n_train=data.n_train, seed=data.seed)
         return mixed.rows, steps, [*notes, f"mixed in: {pool.account.source}.", *([mixed.note] if mixed.note else [])]
-    return first(train, data.n_train), steps, [*notes, *unmixed(data)]
+    return first(train, data.n_train), steps, [*notes, *not_mixed(data)]
 
 
-def unmixed(data: DataConfig) -> list[str]:
-    """Say that a general data set is named and none of it is taken."""
-    return ["data.mix.share=0 takes no row of data.mix.path."] if data.mix.path and not data.mix.share else []
+def not_mixed(data: DataConfig) -> list[str]:
+    """Say that general rows are named and not taken: no mistake, for a search over shares may have 0 as its best."""
+    if data.mix.path is None or data.mix.share:
+        return []
+    return ["data.mix.path is set and data.mix.share=0 takes none of it; data.mix.share=0.1 would."]
 
 
 def first(rows: list[Example], count: int | None) -> list[Example]:
@@ -142,7 +144,7 @@ def _class_in(data: DataConfig) -> Callable[[Example], str | None]:
 
 
 def _short(data: DataConfig, chosen: Mapping[str, Sequence[Example]]) -> list[str]:
-    """Say where there are fewer rows than were asked for."""
+    """Say where a cap is not reached, but of a split whose size is asked for by data.validation or data.test."""
     if not chosen["train"]:
         msg = "no row is left to train on. Hold fewer rows out with data.validation and data.test, or give more rows."
         raise DataError(msg)
@@ -152,9 +154,13 @@ def _short(data: DataConfig, chosen: Mapping[str, Sequence[Example]]) -> list[st
             "for more with data.validation, or add rows."
         )
         raise DataError(msg)
-    asked = {"train": data.n_train, "validation": data.n_validation, "test": data.n_test}
+    most = {
+        "train": data.n_train,
+        "validation": data.n_validation if data.validation is None else None,
+        "test": data.n_test if data.test is None else None,
+    }
     return [
-        f"data.n_{name}={n} was asked for, {len(chosen[name])} rows are there."
-        for name, n in asked.items()
+        f"{name} has {len(chosen[name])} rows, fewer than the most that data.n_{name}={n} allows."
+        for name, n in most.items()
         if n is not None and len(chosen[name]) < n
     ]

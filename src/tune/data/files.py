@@ -61,7 +61,7 @@ def find(path: str, *, setting: str) -> Found:
     Raises:
         DataError: There is nothing at the path, or nothing in the folder that is read.
     """
-    place = Path(path).expanduser()
+    place = Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises for a user whom nobody knows
     if os.path.isfile(place):  # noqa: PTH113 - Path.is_file raises for a name that is too long
         if kind_of(place) is None:
             msg = f"{setting}={path} has an ending that is not read. There is: {_ENDINGS}. Rename or convert the file."

@@ -16,7 +16,7 @@ from tune.config.data import DataConfig, DataFormat
 from tune.config.digest import digest
 from tune.data import text_to_sql
 from tune.data.account import Account
-from tune.data.divide import Questions, divide, general_set, to_train_on, unmixed, with_system
+from tune.data.divide import Questions, divide, general_set, not_mixed, to_train_on, with_system
 from tune.data.leaks import HeldOut
 from tune.data.listener import Listener, Silent
 from tune.data.pool import pool_digest
@@ -87,9 +87,8 @@ def _generated(data: DataConfig) -> Splits:
     parts = {name: with_system(rows, data.system) for name, rows in made.items()}
     held = {name: len(rows) for name, rows in parts.items()}
     source = "questions about small tables with their SQL, generated"
-    return make_splits(
-        parts, Account(source=source, n_read=sum(held.values()), taken=(), held=held, notes=tuple(unmixed(data)))
-    )
+    notes = tuple(not_mixed(data))
+    return make_splits(parts, Account(source=source, n_read=sum(held.values()), taken=(), held=held, notes=notes))
 
 
 def _mixed(data: DataConfig, questions: Questions, listener: Listener) -> Splits:

@@ -21,7 +21,7 @@ from tune.study.lock import study_lock
 from tune.study.machine import n_threads, thread_variables
 from tune.study.progress import Screen
 from tune.study.record import send_what_waits
-from tune.study.space import Dimension, parse_space
+from tune.study.space import Dimension, Span, parse_space
 from tune.study.storage import StudyFolder, load_study, open_study, snapshot, stored_config, study_name
 from tune.study.summary import state, summary
 from tune.study.supervisor import Supervisor, alone
@@ -89,7 +89,7 @@ def run_study(config: Config) -> StudyRecord:
         return now
     if now.done < now.n_trials:
         check_room(runs, config)
-        advice = _make_ready(config)
+        advice = _make_ready(config, dimensions)
         for sentence in advice if is_new else ():
             screen.warn(sentence)
     with alone(folder):
@@ -216,19 +216,28 @@ def _wait_for_study(name: str, config: Config, runs: Path) -> Any:
         time.sleep(_LOOK_S)
 
 
-def _make_ready(config: Config) -> list[str]:
+def _make_ready(config: Config, dimensions: tuple[Dimension, ...]) -> list[str]:
     """Get the model and make the tokens before workers start, in a process of its own: both need heavy libraries.
 
-    A chat template that does not fit the model or the rows is refused here, and not by every trial. Return what the
-    size of the data makes advisable, in sentences.
+    A chat template that does not fit the model or the rows is refused here, and not by every trial; so are general
+    rows that cannot be used, with the largest share that is searched. Return what the size of the data makes advisable,
+    in sentences.
 
     Raises:
         AssetError: It could not be done; the reason was printed.
     """
-    words = [word for word in difference(config) if word.startswith(("model.", "data.", "evaluate.", "train."))]
+    used = ("model.", "data.", "lora.", "evaluate.", "train.")  # lora.: the advice names the rank
+    words = [word for word in difference(config) if word.startswith(used)] + _most_mixed(dimensions)
     command = [sys.executable, "-m", "tune", "data", "report.format=json", *words]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE)
     if done.returncode:
         msg = "no trial was started, because model and data could not be made ready; the reason stands above."
         raise AssetError(msg)
     return [str(sentence) for sentence in json.loads(done.stdout)["advice"]]
+
+
+def _most_mixed(dimensions: tuple[Dimension, ...]) -> list[str]:
+    """Return the largest share of general rows that is searched, as an override; with 0 they would not be read."""
+    searched = [dimension for dimension in dimensions if dimension.key == "data.mix.share"]
+    tops = [one.high if isinstance(one, Span) else max(one.values, key=float) for one in searched]
+    return [f"data.mix.share={top}" for top in tops]
