@@ -117,7 +117,7 @@ def test_programs_read_the_same_as_json_on_standard_output_alone(tmp_path: Path)
 
     assert one == two
     assert one["splits"] == {"train": 8, "validation": 2, "test": 2}
-    assert set(one["fingerprint"]) == {"splits", "tokens"}
+    assert set(one["fingerprint"]) == {"train", "validation", "test", "tokens"}
     assert one["tokens"]["left_out"] == 0
 
 
@@ -200,3 +200,35 @@ def test_a_search_over_shares_of_general_rows_that_are_not_there_starts_no_trial
     assert done.returncode == 2
     assert "data.mix.path=general.jsonl does not exist" in done.stderr
     assert "no trial was started" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_study_goes_on_with_the_rows_that_it_began_with_and_with_no_others(tmp_path: Path) -> None:
+    rows = [{"instruction": q, "output": a} for q, a in PAIRS]
+    lines(tmp_path / "rows.jsonl", rows)
+    words = [
+        "+sweep=smoke",
+        "data=jsonl",
+        "data.path=rows.jsonl",
+        *SPLITS,
+        "data.max_new_tokens=4",
+        "track.folder=runs",
+    ]
+    command = [sys.executable, "-m", "tune", *words]
+
+    def given() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
+
+    first = given()
+    lines(tmp_path / "rows.jsonl", rows[::-1])
+    reordered = given()
+    lines(tmp_path / "rows.jsonl", [*rows, {"instruction": sentence(77), "output": sentence(78, 5)}])
+    changed = given()
+
+    assert first.returncode == 0, first.stderr
+    assert "Alpaca, 12 rows of 1 JSON lines file" in first.stderr
+    assert "training rows hold" in first.stderr, "what the size makes advisable is said once"
+    assert reordered.returncode == 0, reordered.stderr
+    assert "training rows hold" not in reordered.stderr
+    assert changed.returncode == 2
+    assert "not those that the study smoke began with" in changed.stderr

@@ -152,6 +152,30 @@ def test_rows_that_the_questions_ask_are_in_no_split(tmp_path: Path) -> None:
     assert (step.step, step.count, step.cases[0].why) == ("rows that stand in mmlu", 1, "stands in mmlu: text 1")
 
 
+def test_a_row_of_validation_that_shares_a_passage_with_one_of_test_goes(tmp_path: Path) -> None:
+    passage = sentence(500, 14)
+    pair = [{"instruction": f"{sentence(501 + i, 30)} {passage}", "output": sentence(510 + i, 4)} for i in (0, 1)]
+    file = write(tmp_path / "rows.jsonl", [*alpaca(20), *pair])
+
+    def with_passage(splits: Splits) -> tuple[int, ...]:
+        return tuple(sum(passage in question for question, _ in said(getattr(splits, name))) for name in NAMES)
+
+    def data(seed: int, *, leaks: bool) -> DataConfig:
+        return own(file, validation=8, test=8, seed=seed, leaks=leaks)
+
+    seed = next(seed for seed in range(100) if with_passage(load_splits(data(seed, leaks=False))) == (0, 1, 1))
+
+    assert with_passage(load_splits(data(seed, leaks=True))) == (0, 0, 1)
+
+
+def test_each_split_has_a_digest_of_its_own(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", alpaca(9))
+    one, fewer = load_splits(own(file)).digests, load_splits(own(file, n_train=2)).digests
+
+    assert one["train"] != fewer["train"]
+    assert (one["validation"], one["test"]) == (fewer["validation"], fewer["test"])
+
+
 def test_general_rows_are_mixed_in_and_none_of_them_is_scored(tmp_path: Path) -> None:
     task, general = write(tmp_path / "rows.jsonl", alpaca(30)), write(tmp_path / "general.jsonl", alpaca(30, start=100))
     plain = load_splits(own(task))

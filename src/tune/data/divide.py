@@ -43,9 +43,12 @@ def divide(data: DataConfig, questions: Questions, listener: Listener) -> Splits
         msg = f"data.path={data.path}: {error}"
         raise DataError(msg) from error
     train, validation, test = ([rows[i] for i in part] for part in (parts.train, parts.validation, parts.test))
-    own: HeldOut = {"validation": validation, "test": test}
     if pool.test is not None:
         test = sorted(pool.test, key=lambda row: lot(content_key(row), seed=data.seed, purpose="order"))
+    else:
+        kept, step = _without_leaks(data, validation, {"test": test})
+        validation, steps = [validation[i] for i in kept], [*steps, *step]
+    own: HeldOut = {"validation": validation, "test": test} if pool.test is None else {"validation": validation}
     kept, step = _without_leaks(data, train, own)
     train, steps = [train[i] for i in kept], [*steps, *step]
     held = {"train": len(train), "validation": len(validation), "test": len(test)}

@@ -101,7 +101,7 @@ def training_tokens(
         DataError: The template does not fit the rows, or every example is too long.
     """
     how = (template_digest(data.template), data.learn, max_length)
-    name = digest([_VERSION, splits.digest, tokenizer_digest, how])
+    name = digest([_VERSION, splits.digests["train"], tokenizer_digest, how])
     folder = paths.cache_dir() / "data" / f"tokens-{name[:24]}"
 
     def build(beside: Path) -> None:

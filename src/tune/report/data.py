@@ -40,8 +40,9 @@ def print_data(found: Inspected, form: ReportFormat, console: Console) -> None:
     _print_examples(found.tokens, console)
     for note in (*account.notes, *found.advice):
         console.print(Text.assemble(("note: ", "yellow"), note), soft_wrap=True)
-    console.print(Text.assemble(("\nsplits    ", "bold"), splits.digest), soft_wrap=True)
-    console.print(Text.assemble(("tokens    ", "bold"), found.tokens.name), soft_wrap=True)
+    console.print()
+    for name, value in (*splits.digests.items(), ("tokens", found.tokens.name)):
+        console.print(Text.assemble((f"{name:12}", "bold"), value), soft_wrap=True)
 
 
 def plain(found: Inspected) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def plain(found: Inspected) -> dict[str, Any]:
             "left_out": tokens.n_left_out,
         },
         "advice": list(found.advice),
-        "fingerprint": {"splits": splits.digest, "tokens": tokens.name},
+        "fingerprint": {**splits.digests, "tokens": tokens.name},
     }
 
 

@@ -21,6 +21,7 @@ from tune.study.lock import study_lock
 from tune.study.machine import n_threads, thread_variables
 from tune.study.progress import Screen
 from tune.study.record import send_what_waits
+from tune.study.rows import DATA, refuse_other_rows
 from tune.study.space import Dimension, Span, parse_space
 from tune.study.storage import StudyFolder, load_study, open_study, snapshot, stored_config, study_name
 from tune.study.summary import state, summary
@@ -79,6 +80,10 @@ def run_study(config: Config) -> StudyRecord:
     check_writable(runs)
     _refuse_network_disks(config, runs)
     study, is_new = open_study(config, runs)
+    if known := study.user_attrs.get(DATA):
+        refuse_other_rows(known, splits, study=study_name(config))
+    else:
+        study.set_user_attr(DATA, dict(splits.digests))
     screen = Screen()
     folder = StudyFolder(runs=runs, name=study_name(config))
     now = snapshot(study, folder)

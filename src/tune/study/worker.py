@@ -23,6 +23,7 @@ from tune.study.heart import Heart, die_with_supervisor
 from tune.study.machine import limit_own_memory, memory_limit
 from tune.study.reaper import reap_and_close
 from tune.study.record import ENDS, record_of
+from tune.study.rows import DATA, refuse_other_rows
 from tune.study.signature import sign
 from tune.study.space import parse_space
 from tune.study.stop import StopRequest
@@ -179,7 +180,11 @@ class Worker:
     def _read_task(self, config: Config) -> Task:
         key = repr((config.data, config.evaluate, config.model))
         if self._task is None or self._task[0] != key:
-            self._task = (key, read_task(config))
+            task = read_task(config)
+            known = self._patiently(lambda: self._study.user_attrs.get(DATA))
+            if known and config.data == self._config.data:  # a search over data has rows of its own in each trial
+                refuse_other_rows(known, task.splits, study=self._folder.name)
+            self._task = (key, task)
         return self._task[1]
 
     def _end(self, claimed: Claim, recorder: BufferedRecorder | None, outcome: Outcome) -> bool:

@@ -89,7 +89,8 @@ def run_trial(
     with meter.phase("base"):
         baseline.measure_if_free(measure_base)
     tokens = prepare_tokens(config, task.splits, bench.folder, Silent())
-    recorder.tags({"tune.data": task.splits.digest, "tune.tokens": tokens.name})
+    recorder.tags({f"tune.data.{name}": value for name, value in task.splits.digests.items()})
+    recorder.tags({"tune.tokens": tokens.name})
     _seed_everything(config.seed)
     checkpoints = _checkpoints(config, bench, folder) if whole_steps else None
     adapted = adapt.attach(base, config.lora, seed=config.seed)
@@ -174,7 +175,7 @@ def _checkpoints(config: Config, bench: Bench, folder: Path) -> Checkpoints:
             "lora": config.lora,
             "quantization": config.quantization,
             "seed": config.seed,
-            "data": bench.task.splits.digest,
+            "data": bench.task.splits.digests["train"],
             "weights": base.digest,
             "dtype": str(base.dtype),
             "template": str(base.tokenizer.chat_template),
