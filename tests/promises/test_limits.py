@@ -45,7 +45,7 @@ def test_a_trial_that_hangs_is_ended_at_its_time_and_the_next_one_starts(runs: P
 @pytest.mark.slow
 def test_a_process_that_cannot_even_end_its_trial_is_ended_by_the_supervisor(runs: Path, evidence) -> None:
     # Frozen: neither the trial nor the thread that watches its time runs. Alive for longer than its grace.
-    study = started(*TWO, "workers.timeout_s=15", "workers.grace_s=600", "train.epochs=3000", folder=runs)
+    study = started(*TWO, "workers.timeout_s=30", "workers.grace_s=600", "train.epochs=3000", folder=runs)
     wait_for_training(runs, study="cells")
     (worker,) = workers(study)
     worker.suspend()
