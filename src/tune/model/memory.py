@@ -243,7 +243,7 @@ def _weights_bytes(network: Any, quantization: QuantizationConfig) -> int:
 
     from tune.model.trace import FourBitLinear
 
-    n_bytes = sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers()))
+    n_bytes: int = sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers()))
     if quantization.kind is QuantizationKind.none:
         return n_bytes
     kept = set(get_keys_to_not_convert(network))

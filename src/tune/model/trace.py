@@ -194,7 +194,7 @@ def scoring_bytes(model: Any, *, batch: int, length: int) -> int:
         logits = model(**inputs, use_cache=False).logits[:, :-1]  # (B, T - 1, V)
         nn.functional.cross_entropy(logits.float().transpose(1, 2), inputs["input_ids"][:, 1:], reduction="none")
         del logits
-    return live.peak
+    return int(live.peak)
 
 
 def generation_bytes(model: Any, *, batch: int, n_prompt: int, n_new: int) -> int:
@@ -207,7 +207,7 @@ def generation_bytes(model: Any, *, batch: int, n_prompt: int, n_new: int) -> in
             cache = _next(model, batch, n_prompt + n_new - 1, n_before=0, cache=None)
             last.start_over()
             _next(model, batch, 1, n_before=n_prompt + n_new - 1, cache=cache)
-    return max(prompts.peak, last.peak)
+    return int(max(prompts.peak, last.peak))
 
 
 def _next(model: Any, batch: int, length: int, *, n_before: int, cache: Any) -> Any:
