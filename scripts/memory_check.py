@@ -114,9 +114,9 @@ def row(case: Case, peak: float) -> float:
 
 def lengths(config: Any) -> Any:
     """Return the longest sequences of the data as the model's tokenizer writes them."""
+    from tune.config.data import Learn
     from tune.data.listener import Silent
     from tune.data.mask import tokenize_all
-    from tune.config.data import Learn
     from tune.data.template import apply_template
     from tune.model.load import load_tokenizer
     from tune.model.memory import Lengths
