@@ -1,0 +1,138 @@
+"""Train a few steps in a process of its own for each configuration, and set its peak beside the estimate.
+
+Peaks are read before anything heavy is imported here: a child starts with the peak of the process that it comes from.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+GIB = 1024**3
+ALLOWED = 0.2
+WORDS = [
+    *("model=smollm2_135m", "model.device=cpu", "evaluate.general=none", "data.n_validation=16", "data.n_test=0"),
+    *("train.max_steps=3", "train.warmup_share=0"),
+]
+IMPORTS = """
+import tune.trial.run, tune.trial.command, tune.track.mlflow_store
+from tune.trial.run import quiet_libraries
+quiet_libraries()
+import accelerate, bitsandbytes, datasets, mlflow, peft, torch, transformers, trl
+from trl import SFTTrainer
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One of the six."""
+
+    batch: int
+    rank: int
+    quantization: str
+
+    @property
+    def words(self) -> list[str]:
+        """Return its overrides; with a batch of 8 three steps need 24 rows."""
+        sizes = [f"train.batch_size={self.batch}", f"lora.rank={self.rank}", f"quantization={self.quantization}"]
+        return [*WORDS, *sizes, "data.n_train=32"]
+
+
+CASES = [
+    Case(batch=1, rank=4, quantization="none"),
+    Case(batch=1, rank=64, quantization="none"),
+    Case(batch=8, rank=64, quantization="none"),
+    Case(batch=1, rank=4, quantization="nf4"),
+    Case(batch=8, rank=4, quantization="nf4"),
+    Case(batch=8, rank=64, quantization="nf4"),
+]
+
+
+def main() -> int:
+    """Print a line a configuration; return 1 where an estimate is more than a fifth away."""
+    with tempfile.TemporaryDirectory(prefix="tune-memory-") as folder:
+        imports = measured([sys.executable, "-c", IMPORTS], folder)
+        print(f"imports: {imports:.2f} GiB", flush=True)
+        if sys.argv[1:] == ["imports"]:
+            return 0
+        peaks = [
+            measured([sys.executable, "-m", "tune", *case.words, f"track.folder='{folder}/{index}'"], folder)
+            for index, case in enumerate(CASES)
+        ]
+    rows = [row(case, peak) for case, peak in zip(CASES, peaks, strict=True)]
+    return 0 if all(abs(error) <= ALLOWED for error in rows) else 1
+
+
+def measured(command: list[str], folder: str) -> float:
+    """Return the largest resident size, in GiB, of a process and of those that it started and waited for."""
+    began = time.monotonic()
+    output = Path(folder) / "output"
+    with output.open("wb") as stream:
+        child = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=dict(os.environ))
+        _pid, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        text = output.read_text(encoding="utf-8", errors="replace")
+        sys.exit(f"{' '.join(command)} ended with {child.returncode}:\n{text[-3000:]}")
+    print(f"  {time.monotonic() - began:.0f} s, {usage.ru_maxrss / 1024**2:.2f} GiB", file=sys.stderr, flush=True)
+    return usage.ru_maxrss * 1024 / GIB
+
+
+def row(case: Case, peak: float) -> float:
+    """Print estimate and measurement; return how far the estimate is off, as a share of what was measured."""
+    from tune.config.compose import compose
+    from tune.model.architectures import read_architecture
+    from tune.model.memory import estimate
+
+    config = compose(case.words)
+    found = estimate(config, read_architecture(config.model), lengths=lengths(config))
+    error = found.peak / peak - 1
+    parts = (
+        "weights",
+        "adapter",
+        "gradients",
+        "optimizer",
+        "activations",
+        "logits",
+        "evaluation",
+        "overhead",
+        "loading",
+    )
+    print(
+        f"batch {case.batch}, rank {case.rank:2}, {case.quantization:4}: measured {peak:.2f} GiB, "
+        f"estimated {found.peak:.2f} ({error:+.0%}); "
+        + ", ".join(f"{part} {getattr(found, part):.3f}" for part in parts if hasattr(found, part)),
+        flush=True,
+    )
+    return error
+
+
+def lengths(config: Any) -> Any:
+    """Return the longest sequences of the data as the model's tokenizer writes them."""
+    from tune.config.data import Learn
+    from tune.data.listener import Silent
+    from tune.data.mask import tokenize_all
+    from tune.data.template import apply_template
+    from tune.model.load import load_tokenizer
+    from tune.model.memory import Lengths
+    from tune.trial.task import model_folder, read_task
+
+    tokenizer = load_tokenizer(config.model, model_folder(config, announce=print))
+    apply_template(tokenizer, config.data.template)
+    splits = read_task(config, Silent()).splits
+    train = list(tokenize_all(tokenizer, splits.train, config.data.learn))
+    asked = list(tokenize_all(tokenizer, splits.validation, Learn.last))
+    return Lengths(
+        example=max(len(item.ids) for item in (*train, *asked)),
+        learned=max(len(item.ids) - item.n_prompt for item in train),
+        prompt=max(item.n_prompt for item in asked),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
