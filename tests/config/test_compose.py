@@ -16,7 +16,7 @@ from tune.errors import ConfigError
     [
         ("lora.rnk=3", ["lora.rnk", "does not exist", "lora.rank"]),
         ("+lora.rnk=3", ["lora.rnk", "lora.rank"]),
-        ("lora=foo", ["lora=foo", "There is: lora"]),
+        ("lora=foo", ["lora=foo", "There is: dora, lora, "]),
         ("model=smollm", ["model=smollm", "smollm2_135m"]),
         ("+sweep=rank_alfa", ["+sweep=rank_alfa", "Did you mean rank_alpha"]),
         ("mdoel=tiny", ["mdoel", "Did you mean model"]),

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tune.config.recipe import LoraConfig, QuantizationKind, Targets
-from tune.errors import AssetError, Diverged
-from tune.model.adapt import Adapted, NothingLearned, attach, detach, reload, save
+from tune.errors import AssetError, Diverged, NothingLearned
+from tune.model.adapt import Adapted, attach, detach, reload, save
 from tune.model.load import Base
 
 Load = Callable[[QuantizationKind], Base]

@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from tune.config.method import RATE_FACTOR
 from tune.config.recipe import TrainConfig
 from tune.errors import Diverged, Interrupted
 from tune.files import write_manifest
@@ -50,13 +51,18 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def train(tokenizer: PreTrainedTokenizerFast) -> Callable[..., tuple[Fitted, str]]:
     """Train a fresh network, which another process would have; return what was done and a digest of the adapter."""
 
-    def run(checkpoints: Checkpoints | None = None, *, stop_at: int | None = None) -> tuple[Fitted, str]:
+    def run(
+        checkpoints: Checkpoints | None = None, *, stop_at: int | None = None, b_faster: float | None = None
+    ) -> tuple[Fitted, str]:
         def on_step(step: int, _total: int, _loss: float) -> None:
             if step == stop_at:
                 msg = "preempted"
                 raise Interrupted(msg)
 
         model = network()
+        for name, parameter in model.named_parameters():
+            if b_faster and ".lora_B." in name:
+                setattr(parameter, RATE_FACTOR, b_faster)
         fitted = fit(model, tokenizer, ROWS, TRAIN, seed=3, follow=Follow(on_step=on_step, checkpoints=checkpoints))
         state = [p.detach().numpy().tobytes() for _, p in sorted(model.named_parameters()) if p.requires_grad]
         return fitted, hashlib.sha256(b"".join(state)).hexdigest()
@@ -79,6 +85,19 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path: Path, train, sto
     assert resumed.losses == unbroken.losses
     assert again == digest
     assert resumed.n_tokens == unbroken.n_tokens
+
+
+def test_a_training_with_a_rate_of_its_own_for_b_goes_on_to_the_same_bytes(tmp_path: Path, train) -> None:
+    unbroken, digest = train(b_faster=4.0)
+    checkpoints = Checkpoints(tmp_path, recipe="r")
+
+    with pytest.raises(Interrupted):
+        train(checkpoints, stop_at=4, b_faster=4.0)
+    resumed, again = train(checkpoints, b_faster=4.0)
+
+    assert resumed.losses == unbroken.losses
+    assert again == digest
+    assert digest != train()[1], "the rate makes a difference"
 
 
 def test_a_training_that_was_stopped_twice(tmp_path: Path, train) -> None:

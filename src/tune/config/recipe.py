@@ -7,6 +7,8 @@ Ranges are checked in `tune.config.rules`, because a dataclass checks types only
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tune.config.method import Method
+
 
 class Device(StrEnum):
     """Where the model lives; `auto` takes CUDA where there is one."""
@@ -77,17 +79,23 @@ class LoraConfig:
     Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685, section 4.1.
     """
 
+    method: Method = Method.lora
+    """How the update is begun, scaled or trained: lora, rslora, dora, pissa, olora or lora_plus."""
+
     rank: int = 16
     """Inner size of A and B. At least 1."""
 
     alpha: int = 32
-    """Numerator of the update's scale alpha / rank. At least 1."""
+    """Numerator of the update's scale alpha / rank, or alpha / sqrt(rank) with rslora. At least 1."""
 
     dropout: float = 0.0
     """Share of adapter inputs zeroed in training, from 0 up to but not 1."""
 
     targets: Targets = Targets.all_linear
     """Preset of target layers: qv, attention, mlp or all_linear."""
+
+    plus_ratio: float = 16.0
+    """Learning rate of B over that of A; lora_plus alone reads it. At least 1; its paper advises about 16."""
 
 
 class QuantizationKind(StrEnum):

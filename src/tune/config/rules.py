@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from tune import paths
 from tune.config.data_rules import impossible_data
+from tune.config.method_rules import impossible_method
 from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, RetriesConfig, Sampler
 from tune.errors import ConfigError
@@ -53,6 +54,7 @@ RANGES: dict[str, Range] = {
     "lora.rank": _at_least(1),
     "lora.alpha": _at_least(1),
     "lora.dropout": _SHARE,
+    "lora.plus_ratio": _at_least(1),
     "train.learning_rate": _POSITIVE,
     "train.epochs": _POSITIVE,
     "train.max_steps": _at_least(1),
@@ -110,7 +112,9 @@ def _impossible(config: Config) -> Iterator[str]:
     evaluate = config.evaluate
     if not (config.model.embedded or config.model.path):
         yield "model.path is not set: name a local folder or a hub id, or take model=smollm2_135m."
-    yield from impossible_data(config.data, searched=frozenset(config.sweep.space if config.sweep else ()))
+    searched = frozenset(config.sweep.space if config.sweep else ())
+    yield from impossible_data(config.data, searched=searched)
+    yield from impossible_method(config.lora, config.quantization, searched=searched)
     shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
     if evaluate.n_shot > shots:
         yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."

@@ -1,28 +1,17 @@
-"""An adapter on a frozen base: attach, detach, save, reload.
+"""An adapter on a frozen base: attach, settle, detach, save, reload. The base's weights never change."""
 
-The base's weights never change. On disk an adapter is safetensors and JSON that PEFT
-reads too, and a folder is whole or not there at all.
-"""
-
-import json
-import os
-import shutil
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tune.config.recipe import LoraConfig
-from tune.errors import AssetError, Diverged, NothingLearned
-from tune.files import write_json
-from tune.model.adapter_config import CONFIG, read_config
+from tune.errors import AssetError
+from tune.model import methods
+from tune.model.adapter_folder import read_adapter, write_adapter
 from tune.model.load import Base
 from tune.model.quantize import import_quietly
 from tune.model.targets import choose_layers
-
-WEIGHTS = "adapter_model.safetensors"
-ORIGIN = "base.json"
-"""Digest of the base it was trained on. Not in the weights' header, where two keys stand in random order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,18 +38,41 @@ class Adapted:
 
 
 def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
-    """Return the base with a fresh adapter: A random, B zero, so nothing is changed yet.
+    """Return the base with a fresh adapter that changes nothing yet.
 
-    torch is seeded first: the same seed gives the same A.
+    torch is seeded first: the same seed gives the same start.
 
     Raises:
-        ConfigError: The target preset matches no layer of this model.
+        ConfigError: The target preset matches no layer of this model, or the method cannot begin on those it matches.
     """
     import torch
 
     chosen = choose_layers(base.model, lora.targets)
+    layers = _named(base, chosen.names)
+    methods.check_layers(lora, layers)
     torch.manual_seed(seed)
-    return _wrap(base, _peft_config(base, lora, chosen.names), targets=chosen.names, note=chosen.note)
+    adapted = _wrap(base, _peft_config(lora, chosen.names, layers), targets=chosen.names, note=chosen.note)
+    methods.begin(adapted.model, lora)
+    return adapted
+
+
+def settle(adapted: Adapted) -> Adapted:
+    """Return the base with what was learned as one ordinary update; to be scored and saved as it is.
+
+    Most adapters are that already and come back unchanged. One that was trained against a frozen start becomes an
+    update of twice the rank (see `tune.model.methods`); it still counts the parameters that were trained.
+
+    Raises:
+        NothingLearned: A and B are where they began.
+    """
+    if not methods.has_start(adapted.model):
+        return adapted
+    weights = methods.one_update(_weights(adapted), _weights(adapted, methods.START))
+    config = methods.twice_the_rank(adapted.model.peft_config[methods.TRAINED])
+    detach(adapted)
+    settled = _wrap(adapted.base, config, targets=adapted.targets, note=adapted.note)
+    _load(settled, weights)
+    return replace(settled, trainable=adapted.trainable, total=adapted.total)
 
 
 def detach(adapted: Adapted) -> Base:
@@ -78,23 +90,14 @@ def detach(adapted: Adapted) -> Base:
 
 
 def save(adapted: Adapted, folder: Path) -> None:
-    """Write the adapter, in place of what is in the folder; the folder is never half written.
+    """Write the adapter, in place of what is in the folder; the folder is never half written. It has to be settled.
 
     Raises:
         Diverged: A weight is NaN or infinite.
         NothingLearned: Every B is zero.
     """
-    from safetensors.torch import save_file
-
-    weights = _weights(adapted)
-    _check(weights)
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    save_file(weights, beside / WEIGHTS, metadata={"format": "pt"})
-    write_json(beside / ORIGIN, {"digest": adapted.base.digest})
-    write_json(beside / CONFIG, _plain_config(adapted))
-    _put(beside, folder)
+    assert not methods.has_start(adapted.model), "settle it first: alone, it is no update of the base"
+    write_adapter(folder, _weights(adapted), _plain_config(adapted), digest=adapted.base.digest)
 
 
 def reload(base: Base, folder: Path) -> Adapted:
@@ -104,26 +107,27 @@ def reload(base: Base, folder: Path) -> Adapted:
         AssetError: A file is missing or broken, or the adapter belongs to another base.
     """
     import_quietly()
-    from peft import set_peft_model_state_dict
-
-    weights, config = _read(base, folder)
+    weights, config = read_adapter(folder, digest=base.digest)
     adapted = _wrap(base, config, targets=tuple(sorted(config.target_modules)), note=None)
     complaint = _difference(_weights(adapted), weights)
     if complaint:
         detach(adapted)
         msg = f"the adapter in {folder} does not fit this model: {complaint}. Give the base that it was trained on."
         raise AssetError(msg)
-    set_peft_model_state_dict(adapted.model, weights)
+    _load(adapted, weights)
     return adapted
 
 
-def _peft_config(base: Base, lora: LoraConfig, names: tuple[str, ...]) -> Any:
+def _named(base: Base, names: tuple[str, ...]) -> list[Any]:
+    endings = tuple(f".{name}" for name in names)
+    return [module for name, module in base.model.named_modules() if f".{name}".endswith(endings)]
+
+
+def _peft_config(lora: LoraConfig, names: tuple[str, ...], layers: list[Any]) -> Any:
     import_quietly()
     from peft import LoraConfig as PeftLoraConfig
     from transformers.pytorch_utils import Conv1D
 
-    endings = tuple(f".{name}" for name in names)
-    layers = [module for name, module in base.model.named_modules() if f".{name}".endswith(endings)]
     return PeftLoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
@@ -133,6 +137,7 @@ def _peft_config(base: Base, lora: LoraConfig, names: tuple[str, ...]) -> Any:
         fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in layers),
         bias="none",
         task_type="CAUSAL_LM",
+        **methods.peft_settings(lora),
     )
 
 
@@ -153,25 +158,18 @@ def _wrap(base: Base, config: Any, *, targets: tuple[str, ...], note: str | None
     return Adapted(model=model, base=base, targets=targets, trainable=trainable, total=total, note=note)
 
 
-def _weights(adapted: Adapted) -> dict[str, Any]:
+def _weights(adapted: Adapted, adapter: str = methods.TRAINED) -> dict[str, Any]:
     from peft import get_peft_model_state_dict
 
     # "auto" would ask the hub whether the vocabulary has grown; adapters here never touch the embeddings.
-    state = get_peft_model_state_dict(adapted.model, save_embedding_layers=False)
+    state = get_peft_model_state_dict(adapted.model, adapter_name=adapter, save_embedding_layers=False)
     return {name: tensor.detach().to("cpu").contiguous() for name, tensor in state.items()}
 
 
-def _check(weights: dict[str, Any]) -> None:
-    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
-    if broken:
-        msg = f"{len(broken)} of {len(weights)} adapter tensors hold NaN or infinity (first: {broken[0]}): not saved."
-        raise Diverged(msg)
-    if not any(tensor.any() for name, tensor in weights.items() if ".lora_B." in name):
-        msg = (
-            "every B of the adapter is zero, so it changes nothing: not saved. No optimizer step reached it; "
-            "look at train.learning_rate and train.max_steps, and whether any reply token is left to learn from."
-        )
-        raise NothingLearned(msg)
+def _load(adapted: Adapted, weights: dict[str, Any]) -> None:
+    from peft import set_peft_model_state_dict
+
+    set_peft_model_state_dict(adapted.model, weights)
 
 
 def _plain_config(adapted: Adapted) -> dict[str, Any]:
@@ -179,38 +177,6 @@ def _plain_config(adapted: Adapted) -> dict[str, Any]:
     config = adapted.model.peft_config["default"].to_dict()
     config["inference_mode"] = True
     return {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
-
-
-def _put(beside: Path, folder: Path) -> None:
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        folder.rename(old)
-        beside.rename(folder)
-        shutil.rmtree(old)
-    else:
-        beside.rename(folder)
-
-
-def _read(base: Base, folder: Path) -> tuple[dict[str, Any], Any]:
-    """Return the adapter's weights and PEFT's configuration."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        config = read_config(folder)
-        origin = folder / ORIGIN  # an adapter from elsewhere has none
-        trained_on = json.loads(origin.read_text(encoding="utf-8"))["digest"] if origin.is_file() else None
-        with safe_open(folder / WEIGHTS, framework="pt") as stream:
-            weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        msg = f"no whole adapter in {folder} ({error}). It needs {CONFIG} and {WEIGHTS}; train it again or copy both."
-        raise AssetError(msg) from error
-    if trained_on not in {None, base.digest}:
-        msg = (
-            f"the adapter in {folder} was trained on other weights (digest {str(trained_on)[:12]}, this base has "
-            f"{base.digest[:12]}). Load the model it was trained on."
-        )
-        raise AssetError(msg)
-    return weights, config
 
 
 def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 
 from tune.files import is_intact, read_manifest
-from tune.model.adapt import WEIGHTS
 from tune.model.adapter_config import CONFIG
+from tune.model.adapter_folder import WEIGHTS
 
 ADAPTER, SCORES, CHECKPOINTS = "adapter", "scores.json", "checkpoints"
 FREED = "freed.json"

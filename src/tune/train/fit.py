@@ -11,6 +11,7 @@ from typing import Any
 from tune.config.recipe import TrainConfig
 from tune.train.checkpoint import losses_until, restore_optimizer, restore_random, restore_weights
 from tune.train.loss import answer_loss
+from tune.train.rates import with_own_rates
 from tune.train.watch import Follow, watcher
 
 
@@ -119,6 +120,12 @@ def _trainer_class() -> Any:
             """Return the loss; see the superclass."""
             assert not return_outputs  # asked for by evaluation, which is not the trainer's work here
             return answer_loss(model, inputs, n_tokens=num_items_in_batch)
+
+        def create_optimizer(self, model: Any = None) -> Any:
+            """Return the optimizer, with the learning rates that a method asked for."""
+            there_is_one = self.optimizer is not None
+            optimizer = super().create_optimizer(model)
+            return optimizer if there_is_one else with_own_rates(optimizer)
 
         # How transformers goes on from a checkpoint, each part read from our files instead of its pickles.
 

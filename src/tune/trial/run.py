@@ -97,6 +97,7 @@ def run_trial(
     try:
         with meter.phase("train"), whole_steps() if whole_steps else nullcontext():
             fitted = _train(adapted, tokens, config, recorder=recorder, on=on, checkpoints=checkpoints)
+        adapted = adapt.settle(adapted)
         adapt.save(adapted, folder / "adapter")
         with meter.phase("evaluate"):
             tuned = measure(adapted.model, base.tokenizer, config, task, fingerprint=baseline.name, on=on)

@@ -1,0 +1,47 @@
+"""The ways to train a low-rank update, by the names that their papers gave them."""
+
+from enum import StrEnum
+
+RATE_FACTOR = "rate_factor"
+"""Attribute that a method may set on a parameter: by how much its learning rate is above the trial's."""
+
+
+class Method(StrEnum):
+    """How the update is begun, scaled or trained."""
+
+    lora = "lora"
+    """A random, B zero, scale alpha / rank. Hu et al. 2021, https://arxiv.org/abs/2106.09685."""
+
+    rslora = "rslora"
+    """Scale alpha / sqrt(rank), so that a larger rank does not learn more slowly.
+
+    Kalajdzievski 2023, https://arxiv.org/abs/2312.03732, theorem 3.2.
+    """
+
+    dora = "dora"
+    """Norm and direction of each output's weights are learned apart; the norm is a vector of its own.
+
+    Liu et al. 2024, https://arxiv.org/abs/2402.09353, equation 5.
+    """
+
+    pissa = "pissa"
+    """A and B begin as the principal singular directions of the weights, and what is left is frozen.
+
+    Meng et al. 2024, https://arxiv.org/abs/2404.02948, section 3.
+    """
+
+    olora = "olora"
+    """A and B begin as the first rows of R and columns of Q of the weights' QR decomposition.
+
+    Buyukakyuz 2024, https://arxiv.org/abs/2406.01775, section 3.
+    """
+
+    lora_plus = "lora_plus"
+    """B learns at a rate `lora.plus_ratio` times A's.
+
+    Hayou et al. 2024, https://arxiv.org/abs/2402.12354, section 4.
+    """
+
+
+BEGUN_FROM_WEIGHTS = frozenset({Method.pissa, Method.olora})
+"""Methods whose A and B are a part of the base's weights, which is taken out of them."""

@@ -1,0 +1,30 @@
+"""Combinations of an adapter's settings that cannot work. Ranges stand in tune.config.rules."""
+
+from collections.abc import Iterator
+
+from tune.config.method import BEGUN_FROM_WEIGHTS, Method
+from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind
+
+
+def impossible_method(lora: LoraConfig, quantization: QuantizationConfig, *, searched: frozenset[str]) -> Iterator[str]:
+    """Yield a sentence for every combination that cannot work.
+
+    Args:
+        lora: The adapter's settings.
+        quantization: How the base is stored.
+        searched: Keys that the sweep sets to other values.
+    """
+    # A search over the method or the quantization is checked value by value, the rest as it stands.
+    if lora.method in BEGUN_FROM_WEIGHTS and quantization.kind is not QuantizationKind.none:
+        yield (
+            f"lora.method={lora.method} is not allowed with quantization.kind={quantization.kind}: it takes a part out "
+            "of the base's weights, and a quantized base would have to be quantized anew without it, another base for "
+            "every rank. Take quantization=none, or one of the methods "
+            f"{', '.join(method for method in Method if method not in BEGUN_FROM_WEIGHTS)}."
+        )
+    fast = lora.plus_ratio != LoraConfig().plus_ratio or "lora.plus_ratio" in searched
+    if fast and lora.method is not Method.lora_plus and "lora.method" not in searched:
+        given = (
+            "a search over lora.plus_ratio" if "lora.plus_ratio" in searched else f"lora.plus_ratio={lora.plus_ratio:g}"
+        )
+        yield f"{given} has no effect with lora.method={lora.method}: add lora=lora_plus, or leave it out."

@@ -1,0 +1,251 @@
+"""Every method with every quantization: trains, is saved, leaves the base alone and comes back; or a rule refuses."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tune.config import rules
+from tune.config.compose import compose
+from tune.config.method import BEGUN_FROM_WEIGHTS, RATE_FACTOR, Method
+from tune.config.recipe import LoraConfig, QuantizationKind
+from tune.errors import ConfigError, NothingLearned
+from tune.model.adapt import Adapted, attach, detach, reload, save, settle
+from tune.model.load import Base
+
+Load = Callable[[QuantizationKind], Base]
+Ask = Callable[[Any], Any]
+Learn = Callable[[Any, int], list[float]]
+
+
+def recipe(method: Method) -> LoraConfig:
+    return LoraConfig(method=method, rank=4, alpha=8)
+
+
+def refusal(method: Method, kind: QuantizationKind) -> str | None:
+    try:
+        rules.check(compose([f"lora.method={method}", f"quantization.kind={kind}"]))
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+def everything(model: Any) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def trained(adapted: Adapted) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in adapted.model.named_parameters() if p.requires_grad}
+
+
+PAIRS = list(product(Method, QuantizationKind))
+ALLOWED = [pair for pair in PAIRS if refusal(*pair) is None]
+REFUSED = [pair for pair in PAIRS if pair not in ALLOWED]
+
+
+@pytest.mark.parametrize(("method", "kind"), ALLOWED)
+def test_a_method_trains_is_saved_leaves_the_base_alone_and_comes_back(
+    load: Load, ask: Ask, learn: Learn, tmp_path: Path, method: Method, kind: QuantizationKind
+) -> None:
+    base = load(kind)
+    weights, before = everything(base.model), ask(base.model)
+
+    adapted = attach(base, recipe(method), seed=0)
+    fresh = ask(adapted.model)
+    losses = learn(adapted.model, 4)
+    unsettled = ask(adapted.model)
+    adapted = settle(adapted)
+    logits = ask(adapted.model)
+    save(adapted, tmp_path / "adapter")
+    detach(adapted)
+
+    assert torch.allclose(fresh, before, atol=1e-3), "a fresh adapter changes nothing"
+    assert losses[-1] < losses[0]
+    assert torch.allclose(logits, unsettled, atol=1e-3), "settling changes how it is written, not what it does"
+    assert not torch.allclose(logits, before, atol=1e-2), "it has learned something that can be seen"
+    assert same(everything(base.model), weights)
+    assert torch.equal(ask(base.model), before)
+    assert torch.equal(ask(reload(base, tmp_path / "adapter").model), logits)
+    assert torch.equal(ask(reload(load(kind), tmp_path / "adapter").model), logits), "on a base that was never adapted"
+
+
+@pytest.mark.parametrize(("method", "kind"), REFUSED)
+def test_a_pair_that_cannot_work_is_refused_with_its_reason(method: Method, kind: QuantizationKind) -> None:
+    said = refusal(method, kind)
+
+    assert said is not None
+    for words in (f"lora.method={method}", f"quantization.kind={kind}", "quantized anew", "Take quantization=none"):
+        assert words in said
+
+
+def test_what_is_refused_is_a_start_from_quantized_weights_and_nothing_else() -> None:
+    quantized = [kind for kind in QuantizationKind if kind is not QuantizationKind.none]
+
+    assert set(REFUSED) == set(product(BEGUN_FROM_WEIGHTS, quantized))
+    assert len(PAIRS) == len(Method) * len(QuantizationKind)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT 0.21
+@pytest.mark.parametrize("method", Method)
+def test_peft_itself_reads_what_a_method_saves(
+    load: Load, ask: Ask, learn: Learn, tmp_path: Path, method: Method
+) -> None:
+    from peft import PeftModel
+
+    adapted = attach(load(QuantizationKind.none), recipe(method), seed=0)
+    learn(adapted.model, 3)
+    adapted = settle(adapted)
+    save(adapted, tmp_path / "adapter")
+
+    theirs = PeftModel.from_pretrained(load(QuantizationKind.none).model, tmp_path / "adapter")
+
+    assert torch.equal(ask(theirs), ask(adapted.model))
+
+
+@pytest.mark.parametrize("method", Method)
+def test_the_same_seed_gives_the_same_start(base: Base, method: Method) -> None:
+    first = trained(adapted := attach(base, recipe(method), seed=1))
+    detach(adapted)
+    torch.rand(7)
+
+    assert same(first, trained(attach(base, recipe(method), seed=1)))
+
+
+@pytest.mark.parametrize("method", Method)
+def test_an_adapter_that_learned_nothing_is_not_saved(base: Base, tmp_path: Path, method: Method) -> None:
+    adapted = attach(base, recipe(method), seed=0)
+
+    with pytest.raises(NothingLearned, match=r"so (it|the adapter) changes nothing: not saved"):
+        save(settle(adapted), tmp_path / "adapter")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", Method)
+def test_an_adapter_on_a_bfloat16_base_is_float32_and_leaves_it_alone(base: Base, learn: Learn, method: Method) -> None:
+    base.model.to(torch.bfloat16)
+    weights = everything(base.model)
+
+    adapted = attach(base, recipe(method), seed=0)
+    dtypes = {tensor.dtype for tensor in trained(adapted).values()}
+    learn(adapted.model, 1)
+    detach(settle(adapted))
+
+    assert dtypes == {torch.float32}
+    assert same(everything(base.model), weights)
+
+
+class TestFromWeights:
+    """PiSSA and OLoRA, whose A and B are a part of the base."""
+
+    def first_layer(self, adapted: Adapted) -> Any:
+        return adapted.model.base_model.model.model.layers[0].self_attn.q_proj
+
+    def test_pissa_begins_with_the_largest_singular_values(self, base: Base) -> None:
+        layer = self.first_layer(attach(base, recipe(Method.pissa), seed=0))
+
+        begun = 2 * layer.lora_B["default"].weight @ layer.lora_A["default"].weight  # the scale is 8 / 4
+        largest = torch.linalg.svdvals(layer.base_layer.weight)[:4]
+        # The toy's weights are noise, whose singular values lie close together: the hardest case for the fast way.
+        assert torch.allclose(torch.linalg.svdvals(begun.detach())[:4], largest, rtol=2e-2)
+
+    def test_olora_begins_with_orthonormal_columns(self, base: Base) -> None:
+        layer = self.first_layer(attach(base, recipe(Method.olora), seed=0))
+
+        columns = layer.lora_B["default"].weight.detach()  # (64, 4)
+        assert torch.allclose(columns.T @ columns, torch.eye(4), atol=1e-5)
+
+    @pytest.mark.parametrize("method", sorted(BEGUN_FROM_WEIGHTS))
+    def test_it_trains_as_peft_does_on_a_base_of_its_own(
+        self, load: Load, learn: Learn, monkeypatch: pytest.MonkeyPatch, method: Method
+    ) -> None:
+        from peft import LoraConfig as PeftLoraConfig
+        from peft import get_peft_model
+
+        monkeypatch.setattr("tune.model.methods._FAST_SVD", "pissa")  # the fast way depends on what was drawn before
+        adapted = attach(load(QuantizationKind.none), recipe(method), seed=0)
+        theirs = get_peft_model(
+            load(QuantizationKind.none).model,
+            PeftLoraConfig(
+                r=4,
+                lora_alpha=8,
+                target_modules=list(adapted.targets),
+                init_lora_weights=method.value,
+                task_type="CAUSAL_LM",
+            ),
+        )
+
+        assert learn(adapted.model, 5) == pytest.approx(learn(theirs, 5), rel=1e-3)
+
+    @pytest.mark.parametrize("method", sorted(BEGUN_FROM_WEIGHTS))
+    def test_what_is_saved_has_twice_the_rank_and_the_same_scale(
+        self, base: Base, learn: Learn, method: Method
+    ) -> None:
+        adapted = attach(base, recipe(method), seed=0)
+        plain = adapted.trainable
+        learn(adapted.model, 1)
+
+        settled = settle(adapted)
+
+        config = settled.model.peft_config["default"]
+        assert (config.r, config.lora_alpha) == (8, 16)
+        assert settled.trainable == plain == sum(t.numel() for t in trained(settled).values()) // 2
+        assert settle(settled) is settled
+
+    @pytest.mark.parametrize("method", sorted(BEGUN_FROM_WEIGHTS))
+    def test_a_rank_above_the_narrowest_layer_is_refused(self, base: Base, method: Method) -> None:
+        with pytest.raises(ConfigError, match=r"lora.rank=33 is not allowed .* Take lora.rank=32 or less"):
+            attach(base, LoraConfig(method=method, rank=33), seed=0)
+
+    def test_the_start_is_never_dropped(self, base: Base, ask: Ask) -> None:
+        before = ask(base.model)
+        adapted = attach(base, replace(recipe(Method.pissa), dropout=0.5), seed=0)
+
+        assert torch.allclose(ask(adapted.model), before, atol=1e-3)
+        assert "Dropout" not in str(self.first_layer(adapted).lora_dropout["start"])
+        assert "Dropout" in str(self.first_layer(adapted).lora_dropout["default"])
+
+
+def test_rslora_divides_by_the_root_of_the_rank(base: Base) -> None:
+    layer = attach(base, recipe(Method.rslora), seed=0).model.base_model.model.model.layers[0].self_attn.q_proj
+
+    assert layer.scaling["default"] == 4.0  # 8 / sqrt(4)
+
+
+def test_dora_learns_a_norm_for_every_output(base: Base) -> None:
+    plain = attach(base, recipe(Method.lora), seed=0)
+    n_plain = plain.trainable
+    detach(plain)
+
+    # a block's outputs: q and o 64 each, k and v 32 each, gate and up 128 each, down 64; two blocks
+    assert attach(base, recipe(Method.dora), seed=0).trainable == n_plain + 2 * (2 * 64 + 2 * 32 + 2 * 128 + 64)
+
+
+def test_lora_plus_asks_for_faster_b_alone(base: Base) -> None:
+    adapted = attach(base, replace(recipe(Method.lora_plus), plus_ratio=8.0), seed=0)
+
+    factors = {name: getattr(p, RATE_FACTOR, None) for name, p in adapted.model.named_parameters() if p.requires_grad}
+    assert factors == {name: 8.0 if ".lora_B." in name else None for name in factors}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["lora.plus_ratio=4"], ["lora.plus_ratio=4 has no effect with lora.method=lora", "lora=lora_plus"]),
+        (["lora=lora_plus", "lora.plus_ratio=0.5"], ["lora.plus_ratio=0.5", "1 or more"]),
+        (["lora.method=lorra"], ["lora.method=lorra", "rslora"]),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(overrides: list[str], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        rules.check(compose(overrides))
+
+    for word in words:
+        assert word in str(caught.value)
