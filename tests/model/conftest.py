@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tune.config.recipe import ModelConfig, QuantizationConfig, QuantizationKind
+from tune.config.recipe import Device, Dtype, ModelConfig, QuantizationConfig, QuantizationKind
 from tune.model.assets import embedded_folder
 from tune.model.load import Base, load_base
 
@@ -43,15 +43,16 @@ def tiny_folder(shared_cache: Path) -> Path:
 
 
 @pytest.fixture
-def load(tiny_folder: Path) -> Callable[[QuantizationKind], Base]:
-    def load(kind: QuantizationKind) -> Base:
-        return load_base(ModelConfig(embedded="tiny"), QuantizationConfig(kind=kind), folder=tiny_folder)
+def load(tiny_folder: Path) -> Callable[..., Base]:
+    def load(kind: QuantizationKind, *, dtype: Dtype = Dtype.auto, **settings: Any) -> Base:
+        model = ModelConfig(embedded="tiny", device=Device.cpu, dtype=dtype)
+        return load_base(model, QuantizationConfig(kind=kind, **settings), folder=tiny_folder)
 
     return load
 
 
 @pytest.fixture
-def base(load: Callable[[QuantizationKind], Base]) -> Base:
+def base(load: Callable[..., Base]) -> Base:
     return load(QuantizationKind.none)
 
 

@@ -103,20 +103,48 @@ class QuantizationKind(StrEnum):
 
     none = "none"
     nf4 = "nf4"
+    """4-bit NormalFloat in blocks of 64 weights: 16 levels that share a normal distribution evenly."""
+
+    fp4 = "fp4"
+    """4-bit floats in blocks of 64 weights: sign, two bits of exponent, one of mantissa."""
+
+    int8 = "int8"
+    """8-bit whole numbers with one scale a row (LLM.int8)."""
+
+    @property
+    def is_four_bit(self) -> bool:
+        """Return whether a weight takes four bits."""
+        return self in {QuantizationKind.nf4, QuantizationKind.fp4}
+
+
+class StorageDtype(StrEnum):
+    """Type of the tensors that the packed four-bit weights lie in; their bytes are the same."""
+
+    uint8 = "uint8"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
 
 
 @dataclass(kw_only=True, slots=True)
 class QuantizationConfig:
-    """Storage of the frozen base in four bits (QLoRA).
+    """Storage of the frozen base's linear layers in four or eight bits; the head stays as it is.
 
-    Source: Dettmers et al. 2023, https://arxiv.org/abs/2305.14314, section 3.
+    Source: Dettmers et al. 2023, https://arxiv.org/abs/2305.14314, section 3 (nf4, double);
+    Dettmers et al. 2022, https://arxiv.org/abs/2208.07339 (int8).
     """
 
     kind: QuantizationKind = QuantizationKind.none
-    """none, or nf4: 4-bit NormalFloat in blocks of 64 weights."""
+    """none, nf4, fp4 or int8."""
 
-    double: bool = True
-    """Quantize the blocks' constants too, which saves about 0.4 bits a weight."""
+    double: bool = False
+    """Quantize the constants of four-bit blocks too, which saves about 0.4 bits a weight; QLoRA is nf4 with it."""
+
+    compute_dtype: Dtype = Dtype.auto
+    """Number format that four-bit layers are multiplied in; `auto` is model.dtype."""
+
+    storage_dtype: StorageDtype = StorageDtype.uint8
+    """Type of the tensors that four-bit weights are packed in; sharding over GPUs wants it equal to model.dtype."""
 
 
 class Schedule(StrEnum):

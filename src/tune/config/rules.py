@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.method_rules import impossible_method
+from tune.config.quantization_rules import impossible_quantization
 from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, RetriesConfig, Sampler
 from tune.errors import ConfigError
@@ -115,6 +116,7 @@ def _impossible(config: Config) -> Iterator[str]:
     searched = frozenset(config.sweep.space if config.sweep else ())
     yield from impossible_data(config.data, searched=searched)
     yield from impossible_method(config.lora, config.quantization, searched=searched)
+    yield from impossible_quantization(config.quantization)
     shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
     if evaluate.n_shot > shots:
         yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."

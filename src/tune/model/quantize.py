@@ -1,12 +1,13 @@
-"""The base's linear layers in four bits, and how much memory that takes.
+"""The base's linear layers in four or eight bits, and how much memory that takes.
 
-Source: Dettmers et al. 2023, https://arxiv.org/abs/2305.14314, section 3 (NF4, double quantization).
+Source: Dettmers et al. 2023, https://arxiv.org/abs/2305.14314, section 3 (NF4, double quantization);
+Dettmers et al. 2022, https://arxiv.org/abs/2208.07339 (LLM.int8).
 """
 
 import logging
 from typing import TYPE_CHECKING, Any
 
-from tune.config.recipe import QuantizationConfig, QuantizationKind
+from tune.config.recipe import Dtype, QuantizationConfig, QuantizationKind
 
 if TYPE_CHECKING:
     import torch
@@ -18,54 +19,73 @@ def bits_config(quantization: QuantizationConfig, *, dtype: "torch.dtype") -> An
     """Return what transformers needs to quantize while it loads.
 
     Args:
-        quantization: Kind, and whether the blocks' constants are quantized too.
-        dtype: Format of the base; the four bits are multiplied in it.
+        quantization: Any kind but none.
+        dtype: Format of the base; four-bit layers are multiplied in it where `compute_dtype` is auto.
     """
     from transformers import BitsAndBytesConfig
 
-    assert quantization.kind is QuantizationKind.nf4
+    assert quantization.kind is not QuantizationKind.none
     import_quietly()
+    if quantization.kind is QuantizationKind.int8:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    auto = quantization.compute_dtype is Dtype.auto
     return BitsAndBytesConfig(
         load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
+        bnb_4bit_quant_type=quantization.kind.value,
         bnb_4bit_use_double_quant=quantization.double,
-        bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_compute_dtype=dtype if auto else quantization.compute_dtype.value,
+        bnb_4bit_quant_storage=quantization.storage_dtype.value,
     )
 
 
 def keep_unpacked(model: Any) -> None:
-    """Forbid bitsandbytes to rewrite the weights at the first forward pass in eval mode.
+    """Forbid bitsandbytes to rewrite four-bit weights, NF4 or FP4, at the first forward pass in eval mode.
 
     On processors with AVX512-BF16 it would repack them in place for a kernel that computes in
     bfloat16, drops the double quantization, and has no gradient: the base would differ before and
     after its first scoring, and a training step after that would not reach the lower layers.
     """
-    for layer in quantized_layers(model):
+    for layer in _four_bit_layers(model):
         layer.support_avx512bf16_for_cpu = False
 
 
 def quantized_layers(model: Any) -> list[Any]:
-    """Return the four-bit layers of a model."""
+    """Return the four-bit and eight-bit layers of a model."""
+    return [*_four_bit_layers(model), *_eight_bit_layers(model)]
+
+
+def footprint_gib(model: Any) -> float:
+    """Return the memory of a model's weights and buffers in GiB, with the constants of quantized layers."""
+    n_bytes = model.get_memory_footprint()
+    if getattr(model, "is_loaded_in_4bit", False):
+        n_bytes += sum(_constants_bytes(layer.weight.quant_state) for layer in _four_bit_layers(model))
+    if getattr(model, "is_loaded_in_8bit", False):
+        n_bytes += sum(_scales_bytes(layer) for layer in _eight_bit_layers(model))
+    return float(n_bytes) / _GIB
+
+
+def import_quietly() -> None:
+    """Import bitsandbytes without what it says of itself and nobody can change.
+
+    That is the advice to install a kernel that `keep_unpacked` forbids, and for int8 one line a layer and forward
+    pass that inputs are rounded by way of float16. To be called before PEFT is imported, which imports
+    bitsandbytes too.
+    """
+    logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_is_no_advice)
+    logging.getLogger("bitsandbytes.autograd._functions").addFilter(_is_no_cast)
+    import bitsandbytes  # noqa: F401
+
+
+def _four_bit_layers(model: Any) -> list[Any]:
     from bitsandbytes.nn import Linear4bit
 
     return [module for module in model.modules() if isinstance(module, Linear4bit)]
 
 
-def footprint_gib(model: Any) -> float:
-    """Return the memory of a model's weights and buffers in GiB, with the blocks' constants of four-bit layers."""
-    n_bytes = model.get_memory_footprint()
-    if getattr(model, "is_loaded_in_4bit", False):
-        n_bytes += sum(_constants_bytes(layer.weight.quant_state) for layer in quantized_layers(model))
-    return float(n_bytes) / _GIB
+def _eight_bit_layers(model: Any) -> list[Any]:
+    from bitsandbytes.nn import Linear8bitLt
 
-
-def import_quietly() -> None:
-    """Import bitsandbytes without its advice to install a kernel that `keep_unpacked` forbids.
-
-    To be called before PEFT is imported, which imports bitsandbytes too.
-    """
-    logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_is_no_advice)
-    import bitsandbytes  # noqa: F401
+    return [module for module in model.modules() if isinstance(module, Linear8bitLt)]
 
 
 def _constants_bytes(state: Any) -> int:
@@ -74,5 +94,15 @@ def _constants_bytes(state: Any) -> int:
     return int(state.absmax.nbytes) + int(nested)
 
 
+def _scales_bytes(layer: Any) -> int:
+    """One float a row; the first forward pass moves them from the weight to the layer's state."""
+    scales = layer.weight.SCB if layer.weight.SCB is not None else layer.state.SCB
+    return int(scales.nbytes)
+
+
 def _is_no_advice(record: logging.LogRecord) -> bool:
     return "Failed to load CPU gemm_4bit_forward" not in record.getMessage()
+
+
+def _is_no_cast(record: logging.LogRecord) -> bool:
+    return "MatMul8bitLt: inputs will be cast from" not in record.getMessage()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,7 +32,7 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
             "version": 1,
             "weights": weights,
             "dtype": dtype,
-            "quantization": [config.quantization.kind, config.quantization.double],
+            "quantization": asdict(config.quantization),
             "template": template,
             "ends": list(ends),
             "validation": [(e.id, [(m.role, m.content) for m in e.messages], e.answer) for e in task.splits.validation],
