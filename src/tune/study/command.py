@@ -21,7 +21,7 @@ from tune.study.lock import study_lock
 from tune.study.machine import n_threads, thread_variables
 from tune.study.progress import Screen
 from tune.study.record import send_what_waits
-from tune.study.space import Dimension, parse_space
+from tune.study.space import Space, parse_space
 from tune.study.storage import StudyFolder, load_study, open_study, snapshot, stored_config, study_name
 from tune.study.summary import state, summary
 from tune.study.supervisor import Supervisor, alone
@@ -48,7 +48,7 @@ _WAITING = (
 )
 
 
-def check_study(config: Config) -> tuple[tuple[Dimension, ...], Splits]:
+def check_study(config: Config) -> tuple[Space, Splits]:
     """Return the search space and the data; everything that can be known to be wrong is said now.
 
     Raises:
@@ -57,14 +57,14 @@ def check_study(config: Config) -> tuple[tuple[Dimension, ...], Splits]:
     """
     assert config.sweep is not None
     study_name(config)
-    dimensions = parse_space(config)
+    space = parse_space(config)
     known = metric_names(config)
     metric = config.sweep.objective.metric
     if metric not in known:
         msg = f"sweep.objective.metric={metric} is produced by no evaluation here. {nearest(metric, known)}"
         raise ConfigError(msg)
     with Bar() as bar:
-        return dimensions, read_task(config, bar).splits
+        return space, read_task(config, bar).splits
 
 
 def run_study(config: Config) -> StudyRecord:
@@ -74,7 +74,7 @@ def run_study(config: Config) -> StudyRecord:
         TuneError: The user can do something about it.
         KeyboardInterrupt: Somebody asked to stop.
     """
-    dimensions, splits = check_study(config)
+    space, splits = check_study(config)
     runs = paths.runs_dir(config.track.folder)
     check_writable(runs)
     _refuse_network_disks(config, runs)
@@ -82,9 +82,7 @@ def run_study(config: Config) -> StudyRecord:
     screen = Screen()
     folder = StudyFolder(runs=runs, name=study_name(config))
     now = snapshot(study, folder)
-    screen.summary(
-        summary(config, dimensions, runs, splits, how_far=state(now, is_new=is_new)), title=study_name(config)
-    )
+    screen.summary(summary(config, space, runs, splits, how_far=state(now, is_new=is_new)), title=study_name(config))
     if now.done >= now.n_trials and study.user_attrs.get(_SETTLED):
         return now
     if now.done < now.n_trials:
