@@ -52,6 +52,9 @@ def test_a_tied_key_is_a_multiple_of_another_key() -> None:
         ({"lora.alpha": {"times": "lora.targets", "choices": [1]}}, "no number"),
         ({"lora.alpha": {"times": "lora.rank", "choices": [-1]}}, "above 0"),
         ({"lora.targets": ["qv", "nothing"]}, "nothing"),
+        ({"study.seed": [0, 1]}, "says nothing about a trial"),
+        ({"quantization": ["none", "nf4"]}, "whole group"),
+        ({"model.label": ["a"]}, "model.label does not exist"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_refused(space: dict, words: str) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -89,7 +89,7 @@ def value_at(config: Config, key: str) -> Any:
         raise ConfigError(msg)
     value: Any = config
     for part in key.split("."):
-        if not is_dataclass(value) or not hasattr(value, part):
+        if not is_dataclass(value) or part not in {field.name for field in fields(value)}:
             raise ConfigError(_unknown_key(key))
         value = getattr(value, part)
     if is_dataclass(value):

@@ -144,21 +144,24 @@ def _enqueue(study: Any, config: Config, space: Space) -> None:
 
 
 def _twin(trials: Sequence[Any], own: int, about: Mapping[str, Any]) -> int | None:
-    """Return the trial that was given the same configuration and seed before and has, or may yet have, a result.
-
-    Two points may mean one configuration, where one names what the other leaves as it is; their commands are alike.
-    """
+    """Return the trial that was given the same configuration and seed before and has, or may yet have, a result."""
     same = [
         root(trial)
         for trial in trials
-        if (
-            (trial.user_attrs.get("point"), trial.user_attrs.get("seed")) == (about["point"], about["seed"])
-            or trial.user_attrs.get("command") == about["command"]
-        )
+        if may_be_twins(trial.user_attrs, about)
         # Of two that run, the later one waits for the earlier: never both for each other.
         and (trial.state.name == "COMPLETE" or (trial.state.name == "RUNNING" and root(trial) < own))
     ]
     return min(same, default=None)
+
+
+def may_be_twins(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two trials, by what was written down of them, have the same configuration and seed.
+
+    Two points may mean one configuration, where one names what the other leaves as it is; their commands are alike.
+    """
+    same_point = (one.get("point"), one.get("seed")) == (other.get("point"), other.get("seed"))
+    return same_point or (one.get("command") is not None and one.get("command") == other.get("command"))
 
 
 def repeat_command(config: Config) -> str:

@@ -1,23 +1,37 @@
 """The whole space of a sweep: its dimensions, what it rejects, and what it tries first."""
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tune.config import rules
-from tune.config.compose import with_values
+from tune.config.compose import value_at, with_values
 from tune.config.schema import Config, Sampler
 from tune.errors import ConfigError
-from tune.study.space.dimension import Dimension, Point, Value, as_run, corners, exists, parameter, settings, values
+from tune.study.space.dimension import (
+    Dimension,
+    Point,
+    Value,
+    as_run,
+    corners,
+    exists,
+    options,
+    parameter,
+    settings,
+    values,
+)
 from tune.study.space.draw import draw, random_points, walk
 from tune.study.space.first import read_first
 from tune.study.space.order import ancestors, in_order
 from tune.study.space.read import check_conditions, read_dimensions
 from tune.study.space.reject import Reject, read_rejects
 
-_MOST_CONTEXTS = 100
+_MOST_CONTEXTS = 12
+"""Settings in which a value is tried out; each takes some milliseconds, and a mistake is to be told in a second."""
+
 _MOST_DRAWS = 10_000
 """Points drawn at random before a space is said to hold nothing that is not rejected."""
 
@@ -152,16 +166,17 @@ def nothing_left(space: Space, config: Config, *, fixed: Mapping[str, Value] | N
 
 def _try_out(dimension: Dimension, space: Space, config: Config) -> None:
     """Refuse values that the configuration cannot have, in every setting in which the dimension exists."""
+    if dimension.key not in options(config):
+        value_at(config, dimension.key)  # which raises for a key that is none of a trial's
     before = ancestors(dimension, space.order, config)
-    contexts = (point for _, point in walk(before, config, corners) if exists(dimension, point, config))
-    tried = False
-    for context in itertools.islice(contexts, _MOST_CONTEXTS):
-        tried = True
+    there = (point for _, point in walk(before, config, corners) if exists(dimension, point, config))
+    contexts = list(itertools.islice(there, _MOST_DRAWS))
+    for context in contexts[:: math.ceil(len(contexts) / _MOST_CONTEXTS) or 1]:
         for drawn in corners(dimension):
             point = {**context, dimension.key: as_run(dimension, drawn, context, config)}
             if space.rejected_by(point, config) is None:
                 rules.check(configured(config, point))
-    for drawn in () if tried else corners(dimension):  # not here, but the same sweep may be asked of another model
+    for drawn in () if contexts else corners(dimension):  # not here, but the same sweep may be asked of another model
         with_values(config, {dimension.key: as_run(dimension, drawn, {}, config)})
 
 
