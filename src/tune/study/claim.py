@@ -81,11 +81,12 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     if study.user_attrs.get(STOPPING):
         return None
     mend(study)
-    # A worker that was there before its study may come before the supervisor has filled the queue; and a first point
-    # that was completed to something that is rejected is to be completed again.
-    _enqueue(study, config, space)
-    trials = study.get_trials(deepcopy=False)
-    waiting = [trial for trial in trials if trial.state.name == "WAITING"]
+    trials, waiting = _trials_and_queue(study)
+    if not waiting or space.first:
+        # A worker that was there before its study may come before the supervisor has filled the queue; and a first
+        # point that was completed to something that is rejected is to be completed again.
+        _enqueue(study, config, space)
+        trials, waiting = _trials_and_queue(study)
     roots = sorted({root(trial) for trial in trials})
     n_rejected = len({root(trial) for trial in trials if rejected(trial)})
     if not waiting and len(roots) - n_rejected >= n_wanted(config, space):
@@ -153,6 +154,11 @@ def _twin(trials: Sequence[Any], own: int, about: Mapping[str, Any]) -> int | No
         and (trial.state.name == "COMPLETE" or (trial.state.name == "RUNNING" and root(trial) < own))
     ]
     return min(same, default=None)
+
+
+def _trials_and_queue(study: Any) -> tuple[list[Any], list[Any]]:
+    trials = study.get_trials(deepcopy=False)
+    return trials, [trial for trial in trials if trial.state.name == "WAITING"]
 
 
 def may_be_twins(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
