@@ -20,7 +20,7 @@ from tune.trial.outcome import Outcome, State
 name, folder, go = sys.argv[1:]
 study = load_study(name, compose([f"track.folder={folder}"]), Path(folder))
 config = stored_config(study)
-dimensions, worker = parse_space(config), sign()
+space, worker = parse_space(config), sign()
 told, refused, claim_s = [], [], []
 
 until = time.monotonic() + 120
@@ -30,7 +30,7 @@ while not Path(go).exists():
     time.sleep(0.01)
 while True:
     began = time.monotonic()
-    claimed = patiently(lambda: claim(study, config, dimensions, worker=worker), limit_s=60)
+    claimed = patiently(lambda: claim(study, config, space, worker=worker), limit_s=60)
     if claimed is None:
         break
     claim_s.append(time.monotonic() - began)

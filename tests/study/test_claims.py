@@ -74,7 +74,7 @@ def test_a_cell_of_a_grid_stays_whole_when_its_claim_is_cut_off_half_drawn(tmp_p
     claim.enqueue_grid(study, config)
     cells = [trial.system_attrs["fixed_params"] for trial in study.get_trials(deepcopy=False)]
 
-    def half(dimensions: Any, trial: Any, config: Config) -> dict[str, Any]:  # noqa: ARG001
+    def half(space: Any, trial: Any, config: Config) -> dict[str, Any]:  # noqa: ARG001
         trial.suggest_categorical("lora.rank", (2, 4))
         raise Died
 

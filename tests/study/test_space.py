@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tune.config.compose import compose
 from tune.config.schema import Config, Sampler, SweepConfig
 from tune.errors import ConfigError
-from tune.study.space import Choices, Span, Tied, grid, parse_space, suggest
+from tune.study.space import Choices, Space, Span, Tied, grid, parse_space, suggest
 
 
 def sweep(space: dict) -> Config:
@@ -21,17 +21,17 @@ def test_a_tied_key_is_a_multiple_of_another_key() -> None:
     import optuna
 
     config = sweep({"lora.rank": [4, 8], "lora.alpha": {"times": "lora.rank", "choices": [1, 2]}})
-    dimensions = parse_space(config)
+    space = parse_space(config)
 
-    assert dimensions == (Choices("lora.rank", (4, 8)), Tied("lora.alpha", "lora.rank", (1.0, 2.0)))
-    cells = grid(dimensions)
+    assert space.dimensions == (Choices("lora.rank", (4, 8)), Tied("lora.alpha", "lora.rank", (1.0, 2.0)))
+    cells = grid(space, config)
     assert cells == [
         {"lora.rank": 4, "lora.alpha/lora.rank": 1.0},
         {"lora.rank": 4, "lora.alpha/lora.rank": 2.0},
         {"lora.rank": 8, "lora.alpha/lora.rank": 1.0},
         {"lora.rank": 8, "lora.alpha/lora.rank": 2.0},
     ]
-    points = [suggest(dimensions, optuna.trial.FixedTrial(cell), config) for cell in cells]
+    points = [suggest(space, optuna.trial.FixedTrial(cell), config) for cell in cells]
     assert [(point["lora.rank"], point["lora.alpha"]) for point in points] == [(4, 4), (4, 8), (8, 8), (8, 16)]
 
 
@@ -52,6 +52,9 @@ def test_a_tied_key_is_a_multiple_of_another_key() -> None:
         ({"lora.alpha": {"times": "lora.targets", "choices": [1]}}, "no number"),
         ({"lora.alpha": {"times": "lora.rank", "choices": [-1]}}, "above 0"),
         ({"lora.targets": ["qv", "nothing"]}, "nothing"),
+        ({"study.seed": [0, 1]}, "says nothing about a trial"),
+        ({"quantization": ["none", "nf4"]}, "whole group"),
+        ({"model.label": ["a"]}, "model.label does not exist"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_refused(space: dict, words: str) -> None:
@@ -60,17 +63,15 @@ def test_a_space_that_cannot_be_searched_is_refused(space: dict, words: str) -> 
 
 
 def test_a_range_without_steps_is_no_grid() -> None:
-    dimensions = parse_space(sweep({"train.learning_rate": {"low": 1e-5, "high": 1e-3}}))
-
     with pytest.raises(ConfigError, match="without steps"):
-        grid(dimensions)
+        parse_space(sweep({"train.learning_rate": {"low": 1e-5, "high": 1e-3}}))
 
 
 def test_steps_of_a_range_by_hand() -> None:
     dropout = {"low": 0.0, "high": 0.1, "step": 0.05}
-    dimensions = parse_space(sweep({"lora.dropout": dropout, "lora.rank": {"low": 2, "high": 3}}))
+    config = sweep({"lora.dropout": dropout, "lora.rank": {"low": 2, "high": 3}})
 
-    assert [list(cell.values()) for cell in grid(dimensions)] == [
+    assert [list(cell.values()) for cell in grid(parse_space(config), config)] == [
         [0.0, 2], [0.0, 3], [0.05, 2], [0.05, 3], [0.1, 2], [0.1, 3],
     ]  # fmt: skip
 
@@ -80,9 +81,9 @@ def test_a_drawn_value_lies_in_its_range(low: int, width: int, seed: int) -> Non
     import optuna
 
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    dimensions = (Span(key="lora.rank", low=low, high=low + width, log=False, step=None, whole=True),)
+    span = Span(key="lora.rank", low=low, high=low + width, log=False, step=None, whole=True)
 
-    point = suggest(dimensions, study.ask(), Config())
+    point = suggest(Space(dimensions=(span,), order=(span,)), study.ask(), Config())
 
     assert low <= point["lora.rank"] <= low + width
     assert isinstance(point["lora.rank"], int)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -10,11 +10,15 @@ from typing import Any
 
 from tune import paths
 from tune.config.foreign import check_content, check_permission, check_words
+from tune.config.options import resolve, searched_options
 from tune.config.schema import Config
 from tune.errors import ConfigError, nearest
 
 _NO_TRIAL = ("sweep", "study.", "workers.", "track.", "report.", "doctor.", "clean.")
 """How the keys begin that say nothing about a trial."""
+
+_WHOLE = ("sweep.space", "sweep.options")
+"""Dictionaries whose keys hold dots of their own."""
 
 
 def compose(overrides: Sequence[str], *, config_dir: Path | None = None) -> Config:
@@ -28,6 +32,13 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None) -> Conf
         ConfigError: A key, an option or a value is not allowed.
     """
     check_words(overrides)
+    config = _compose(overrides, config_dir)
+    if config.sweep and (searched := searched_options(config.sweep.space, _trial_groups())):
+        config.sweep.options = resolve(searched, overrides, lambda words: _trial_leaves(_compose(words, config_dir)))
+    return config
+
+
+def _compose(overrides: Sequence[str], config_dir: Path | None) -> Config:
     import hydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -67,14 +78,34 @@ def leaves(config: Config) -> dict[str, Any]:
     return found
 
 
+def value_at(config: Config, key: str) -> Any:
+    """Return the value of one dotted key of a trial, in plain data.
+
+    Raises:
+        ConfigError: It does not exist, is a whole group, or says nothing about a trial.
+    """
+    if key.startswith(_NO_TRIAL):
+        msg = f"{key} says nothing about a trial: name a key of {', '.join(_trial_groups())}, or seed."
+        raise ConfigError(msg)
+    value: Any = config
+    for part in key.split("."):
+        if not is_dataclass(value) or part not in {field.name for field in fields(value)}:
+            raise ConfigError(_unknown_key(key))
+        value = getattr(value, part)
+    if is_dataclass(value):
+        msg = f"{key} is a whole group, and not searched by its options here: name a key of it, as in {key}.KEY."
+        raise ConfigError(msg)
+    return _plain(value)
+
+
 def difference(config: Config) -> list[str]:
     """Return the overrides that make this trial out of the default configuration; the sweep itself is left out."""
-    now, default = leaves(config), _default_leaves()
-    return [
-        f"{key}={_value(value)}"
-        for key, value in now.items()
-        if not key.startswith(_NO_TRIAL) and default.get(key) != value
-    ]
+    default = _default_leaves()
+    return [f"{key}={_value(value)}" for key, value in _trial_leaves(config).items() if default.get(key) != value]
+
+
+def _trial_leaves(config: Config) -> dict[str, Any]:
+    return {key: value for key, value in leaves(config).items() if not key.startswith(_NO_TRIAL)}
 
 
 @cache
@@ -103,7 +134,7 @@ def _register() -> None:
 def _collect(node: dict[str, Any], prefix: str, found: dict[str, Any]) -> None:
     for key, value in node.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and name != "sweep.space":
+        if isinstance(value, dict) and name not in _WHOLE:
             _collect(value, f"{name}.", found)
         else:
             found[name] = _plain(value)
@@ -183,6 +214,10 @@ def _keys_of(key: str, known: Sequence[str]) -> str:
 
 def _groups() -> list[str]:
     return sorted(folder.name for folder in paths.conf_dir().iterdir() if folder.is_dir())
+
+
+def _trial_groups() -> list[str]:
+    return [group for group in _groups() if not f"{group}.".startswith(_NO_TRIAL)]
 
 
 def _options(group: str) -> list[str]:

@@ -169,7 +169,28 @@ class SweepConfig:
     """What is maximized or minimized."""
 
     space: dict[str, Any] = field(default_factory=dict)
-    """Key of the configuration → a list of choices, {low, high, log, step}, or {times: KEY, choices: [...]}."""
+    """Key of the configuration → what it may be:
+
+    `[4, 8, 16]`: one of these; for a config group (`quantization: [none, nf4]`), one of its options, whose YAML
+    stands below everything that the user and the sweep set.
+    `{low: 1e-5, high: 3e-3, log: true}` or `{low: 0.0, high: 0.1, step: 0.05}`: a number, both ends included.
+    `{times: lora.rank, choices: [1, 2]}`: another key's value times one of these.
+    `{choices: [true, false], when: {quantization.kind: [nf4]}}`: only where the other key, searched or not, has one of
+    these values; elsewhere the configured value stands. Numbers and ties take `when` too.
+    """
+
+    reject: Any = field(default_factory=list)
+    """Expressions, or one; a point for which one is true is never run: `lora.rank > 32 and data.n_train < 500`.
+
+    Keys, numbers, 'quoted texts', true, false, null, [lists], == != < <= > >= in, + - * / // %, and, or, not,
+    parentheses. A grid leaves such cells out; a sampler is told of them. An order with a key that is null is false.
+    """
+
+    first: list[dict[str, Any]] = field(default_factory=list)
+    """Points of the space to try first, key → value; what one leaves out is drawn."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    """Group → option → key → value: what the searched options set. Filled in when the sweep is composed."""
 
 
 class ReportFormat(StrEnum):

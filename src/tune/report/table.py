@@ -20,6 +20,7 @@ def print_study(study: StudyRecord, console: Console) -> None:
     console.print(
         f"{study.done} of {study.n_trials} trials ended ({counts or 'none started'}); "
         f"{study.direction} {study.metric}\n"
+        + (f"{study.n_rejected} more were drawn and not run, because sweep.reject has them\n" * (study.n_rejected > 0))
     )
     if ranked:
         _print_fitting(_columns(study, ranked, percent), console)

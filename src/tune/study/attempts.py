@@ -23,11 +23,15 @@ from tune.study.signature import is_gone
 from tune.track.environment import redact
 from tune.trial.outcome import Outcome, State
 
-HANDED_ON = ("root", "attempt", "run_id")
+HANDED_ON = ("root", "attempt", "run_id", "first")
 """What an attempt passes to the one that follows it."""
 
 NOTHING: Mapping[str, str | int] = MappingProxyType({})
 
+REJECTED = "rejected"
+"""Reason of a trial that was drawn and never run, because the sweep rejects such points."""
+
+_CONSTRAINTS = {REJECTED: "reject"}
 _TOO_MUCH = "memory"
 """Constraint that an infeasible trial breaks; samplers that know constraints look elsewhere then."""
 
@@ -48,6 +52,17 @@ def superseded(trial: Any) -> bool:
     `again` alone does not say so: whoever wrote it may have died before it ended the attempt, which then runs on.
     """
     return trial.state.name == "FAIL" and bool(trial.user_attrs.get("again"))
+
+
+def rejected(trial: Any) -> bool:
+    """Return whether it was rejected when it was drawn; it is told to the sampler, and is no trial of the study."""
+    return bool(trial.state.name == "PRUNED" and trial.user_attrs.get("reason") == REJECTED)
+
+
+def reject(study: Any, trial: Any, why: str) -> None:
+    """End a trial that was just drawn and is not to be run. To be called under the lock."""
+    outcome = Outcome(state=State.infeasible, reason=REJECTED, message=f"sweep.reject has `{why}`.")
+    _end(study, trial.number, outcome)
 
 
 def running(study: Any) -> list[Any]:
@@ -196,7 +211,7 @@ def _end(
         study.tell(number, values=value)
         return True
     if outcome.state is State.infeasible and not again:
-        _break_constraint(study, trial)
+        _break_constraint(study, trial, _CONSTRAINTS.get(outcome.reason or "", _TOO_MUCH))
         study.tell(number, state=optuna.trial.TrialState.PRUNED)
         return True
     study.tell(number, state=optuna.trial.TrialState.FAIL)
@@ -205,11 +220,11 @@ def _end(
     return True
 
 
-def _break_constraint(study: Any, trial: Any) -> None:
+def _break_constraint(study: Any, trial: Any, name: str) -> None:
     """Tell the sampler that this point cannot be had; a failed trial would not be looked at."""
     from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 
-    key = f"{_CONSTRAINTS_KEY}:{_TOO_MUCH}"
+    key = f"{_CONSTRAINTS_KEY}:{name}"
     study._storage.set_trial_system_attr(trial._trial_id, key, 1.0)  # noqa: SLF001 - `set_constraint` needs a Trial
 
 

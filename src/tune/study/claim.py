@@ -1,23 +1,30 @@
 """Which trial is next."""
 
 import hashlib
+import itertools
 import os
 import shlex
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tune.config.compose import difference, with_values
+from tune.config.compose import difference
 from tune.config.schema import Config, Sampler
+from tune.errors import StudyError
 from tune.failpoint import reach
-from tune.study.attempts import attempt, beat, mend, root
+from tune.study.attempts import attempt, beat, mend, reject, rejected, root, superseded
 from tune.study.lock import study_lock
-from tune.study.space import Dimension, Value, grid, parse_space, suggest
+from tune.study.space import Space, Value, configured, grid, nothing_left, passing, read_space, suggest
 from tune.study.storage import n_wanted
 
 STOPPING = "stopping"
 """Attribute of a study in which no trial is to be started."""
+
+_MOST_TOLD = 30
+"""Rejected points that a claim tells the sampler of; then it draws until one passes, and tells only that."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,60 +54,106 @@ class Claim:
 
 
 def enqueue_grid(study: Any, config: Config) -> None:
-    """Put the cells of a grid in the queue, those that are not there yet."""
-    if config.study.sampler is Sampler.grid:
-        with study_lock(study):
-            _enqueue_cells(study, config, parse_space(config))
+    """Put what is known before the first draw in the queue, where it is not there yet: a grid's cells, first points."""
+    with study_lock(study):
+        _enqueue(study, config, read_space(config))
 
 
-def claim(study: Any, config: Config, dimensions: Sequence[Dimension], *, worker: str) -> Claim | None:
+def claim(study: Any, config: Config, space: Space, *, worker: str) -> Claim | None:
     """Return the next trial, or None when none is left to start or the study is being stopped.
 
     The claim is whole or, where its process dies in it, known to be dead: it ends with a first sign of life.
+
+    Raises:
+        StudyError: All that is drawn is rejected.
     """
-    with study_lock(study):
-        if study.user_attrs.get(STOPPING):
-            return None
-        mend(study)
+    for n_rejected in itertools.count():
+        # The lock is let go between two draws: whoever held it for long would be taken for frozen.
+        with study_lock(study):
+            claimed = _draw(study, config, space, worker=worker, is_sure=n_rejected >= _MOST_TOLD)
+        if not isinstance(claimed, str):
+            return claimed
+    raise AssertionError
+
+
+def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: bool) -> Claim | str | None:
+    """Return the next trial, None, or the expression that rejected the point that was drawn."""
+    if study.user_attrs.get(STOPPING):
+        return None
+    mend(study)
+    trials, waiting = _trials_and_queue(study)
+    if not waiting or space.first:
+        # A worker that was there before its study may come before the supervisor has filled the queue; and a first
+        # point that was completed to something that is rejected is to be completed again.
+        _enqueue(study, config, space)
         trials, waiting = _trials_and_queue(study)
-        if not waiting and config.study.sampler is Sampler.grid:
-            # A worker that was there before its study may come before the supervisor has filled the queue.
-            _enqueue_cells(study, config, dimensions)
-            trials, waiting = _trials_and_queue(study)
-        roots = sorted({root(trial) for trial in trials})
-        if not waiting and len(roots) >= n_wanted(config, dimensions):
-            return None
-        # A sampler made anew with the same seed would draw the same first points again. Attempts at one trial share
-        # their seed, so that one whose claim was cut off draws what it would have drawn.
-        place = roots.index(root(waiting[0])) if waiting else len(roots)
-        study.sampler = _sampler(config.study.sampler, _seed(config.study.seed, place))
-        trial = study.ask()
-        reach("claim: asked")
-        trial.set_user_attr("worker", worker)
-        point = suggest(dimensions, trial, config)
-        changed = with_values(config, point)
-        twin = _twin(trials, root(trial), point, changed.seed)
-        about = {"point": point, "seed": changed.seed, "started": time.time(), "command": repeat_command(changed)}
-        for name, content in about.items():
-            trial.set_user_attr(name, content)
-        reach("claim: signed")
-        beat(study, trial)
+    roots = sorted({root(trial) for trial in trials})
+    n_rejected = len({root(trial) for trial in trials if rejected(trial)})
+    if not waiting and len(roots) - n_rejected >= n_wanted(config, space):
+        return None
+    # A sampler made anew with the same seed would draw the same first points again. Attempts at one trial share
+    # their seed, so that one whose claim was cut off draws what it would have drawn.
+    seed = _seed(config.study.seed, roots.index(root(waiting[0])) if waiting else len(roots))
+    fixed = waiting[0].system_attrs["fixed_params"] if waiting else {}
+    study.sampler = _passing(space, config, seed, fixed) if is_sure else _sampler(config.study.sampler, seed, space)
+    trial = study.ask()
+    reach("claim: asked")
+    trial.set_user_attr("worker", worker)
+    point = suggest(space, trial, config)
+    if why := space.rejected_by(point, config):
+        reject(study, trial, why)
+        return why
+    return _sign(study, trial, trials, point, configured(config, point))
+
+
+def _sign(study: Any, trial: Any, trials: Sequence[Any], point: dict[str, Value], config: Config) -> Claim:
+    """Write down what the trial was given, and give its first sign of life."""
+    command = repeat_command(config)
+    twin = _twin(trials, root(trial), {"point": point, "seed": config.seed, "command": command})
+    about = {"point": point, "seed": config.seed, "started": time.time(), "command": command}
+    for name, content in about.items():
+        trial.set_user_attr(name, content)
+    reach("claim: signed")
+    beat(study, trial)
     return Claim(
         trial=trial,
         number=trial.number,
         root=root(trial),
         attempt=attempt(trial),
         point=point,
-        config=changed,
+        config=config,
         twin=twin,
     )
 
 
-def _enqueue_cells(study: Any, config: Config, dimensions: Sequence[Dimension]) -> None:
-    there = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
-    for cell in grid(dimensions)[: n_wanted(config, dimensions)]:
-        if cell not in there:
-            study.enqueue_trial(cell)
+def _enqueue(study: Any, config: Config, space: Space) -> None:
+    """Fill the queue. Whatever was put there before is known by its content, so it is never put there twice."""
+    is_grid = config.study.sampler is Sampler.grid
+    if not is_grid and not space.first:
+        return
+    trials = study.get_trials(deepcopy=False)
+    if is_grid:
+        there = [trial.system_attrs.get("fixed_params") for trial in trials]
+        for cell in grid(space, config)[: n_wanted(config, space)]:
+            if cell not in there:
+                study.enqueue_trial(cell)
+        return
+    begun = {trial.user_attrs.get("first") for trial in trials if not superseded(trial) and not rejected(trial)}
+    for place, point in enumerate(space.first[: n_wanted(config, space)]):
+        if place not in begun:
+            study.enqueue_trial(dict(point), user_attrs={"first": place})
+
+
+def _twin(trials: Sequence[Any], own: int, about: Mapping[str, Any]) -> int | None:
+    """Return the trial that was given the same configuration and seed before and has, or may yet have, a result."""
+    same = [
+        root(trial)
+        for trial in trials
+        if may_be_twins(trial.user_attrs, about)
+        # Of two that run, the later one waits for the earlier: never both for each other.
+        and (trial.state.name == "COMPLETE" or (trial.state.name == "RUNNING" and root(trial) < own))
+    ]
+    return min(same, default=None)
 
 
 def _trials_and_queue(study: Any) -> tuple[list[Any], list[Any]]:
@@ -108,16 +161,13 @@ def _trials_and_queue(study: Any) -> tuple[list[Any], list[Any]]:
     return trials, [trial for trial in trials if trial.state.name == "WAITING"]
 
 
-def _twin(trials: Sequence[Any], own: int, point: dict[str, Value], seed: int) -> int | None:
-    """Return the trial that was given the same configuration and seed before and has, or may yet have, a result."""
-    alike = [
-        root(trial)
-        for trial in trials
-        if (trial.user_attrs.get("point"), trial.user_attrs.get("seed")) == (point, seed)
-        # Of two that run, the later one waits for the earlier: never both for each other.
-        and (trial.state.name == "COMPLETE" or (trial.state.name == "RUNNING" and root(trial) < own))
-    ]
-    return min(alike, default=None)
+def may_be_twins(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two trials, by what was written down of them, have the same configuration and seed.
+
+    Two points may mean one configuration, where one names what the other leaves as it is; their commands are alike.
+    """
+    same_point = (one.get("point"), one.get("seed")) == (other.get("point"), other.get("seed"))
+    return same_point or (one.get("command") is not None and one.get("command") == other.get("command"))
 
 
 def repeat_command(config: Config) -> str:
@@ -127,12 +177,36 @@ def repeat_command(config: Config) -> str:
     return shlex.join(["python", "-m", "tune", *difference(config), *exact])
 
 
-def _sampler(kind: Sampler, seed: int) -> Any:
+def _sampler(kind: Sampler, seed: int, space: Space) -> Any:
     import optuna
 
-    if kind is Sampler.tpe:
+    if kind is not Sampler.tpe:
+        return optuna.samplers.RandomSampler(seed=seed)
+    if not space.is_conditional:
         return optuna.samplers.TPESampler(seed=seed)
-    return optuna.samplers.RandomSampler(seed=seed)
+    with _experimental():
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+
+
+def _passing(space: Space, config: Config, seed: int, fixed: Mapping[str, Value]) -> Any:
+    """Return a sampler that draws a point that is not rejected."""
+    import optuna
+
+    point = passing(space, config, seed=seed, fixed=fixed)
+    if point is None:
+        raise StudyError(nothing_left(space, config, fixed=fixed))
+    with _experimental():
+        return optuna.samplers.PartialFixedSampler(point, optuna.samplers.RandomSampler(seed=seed))
+
+
+@contextmanager
+def _experimental() -> Iterator[None]:
+    """Let Optuna not warn: both have been there for years, and a new version is tried before it is taken."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
 
 
 def _seed(seed: int, place: int) -> int:

@@ -22,7 +22,7 @@ from tune.study.machine import n_threads, thread_variables
 from tune.study.progress import Screen
 from tune.study.record import send_what_waits
 from tune.study.rows import DATA, refuse_other_rows
-from tune.study.space import Dimension, Span, parse_space
+from tune.study.space import Space, Span, parse_space
 from tune.study.storage import StudyFolder, load_study, open_study, snapshot, stored_config, study_name
 from tune.study.summary import state, summary
 from tune.study.supervisor import Supervisor, alone
@@ -49,7 +49,7 @@ _WAITING = (
 )
 
 
-def check_study(config: Config) -> tuple[tuple[Dimension, ...], Splits]:
+def check_study(config: Config) -> tuple[Space, Splits]:
     """Return the search space and the data; everything that can be known to be wrong is said now.
 
     Raises:
@@ -58,14 +58,14 @@ def check_study(config: Config) -> tuple[tuple[Dimension, ...], Splits]:
     """
     assert config.sweep is not None
     study_name(config)
-    dimensions = parse_space(config)
+    space = parse_space(config)
     known = metric_names(config)
     metric = config.sweep.objective.metric
     if metric not in known:
         msg = f"sweep.objective.metric={metric} is produced by no evaluation here. {nearest(metric, known)}"
         raise ConfigError(msg)
     with Bar() as bar:
-        return dimensions, read_task(config, bar).splits
+        return space, read_task(config, bar).splits
 
 
 def run_study(config: Config) -> StudyRecord:
@@ -75,7 +75,7 @@ def run_study(config: Config) -> StudyRecord:
         TuneError: The user can do something about it.
         KeyboardInterrupt: Somebody asked to stop.
     """
-    dimensions, splits = check_study(config)
+    space, splits = check_study(config)
     runs = paths.runs_dir(config.track.folder)
     check_writable(runs)
     _refuse_network_disks(config, runs)
@@ -87,14 +87,12 @@ def run_study(config: Config) -> StudyRecord:
     screen = Screen()
     folder = StudyFolder(runs=runs, name=study_name(config))
     now = snapshot(study, folder)
-    screen.summary(
-        summary(config, dimensions, runs, splits, how_far=state(now, is_new=is_new)), title=study_name(config)
-    )
+    screen.summary(summary(config, space, runs, splits, how_far=state(now, is_new=is_new)), title=study_name(config))
     if now.done >= now.n_trials and study.user_attrs.get(_SETTLED):
         return now
     if now.done < now.n_trials:
         check_room(runs, config)
-        advice = _make_ready(config, dimensions)
+        advice = _make_ready(config, space)
         for sentence in advice if is_new else ():
             screen.warn(sentence)
     with alone(folder):
@@ -221,7 +219,7 @@ def _wait_for_study(name: str, config: Config, runs: Path) -> Any:
         time.sleep(_LOOK_S)
 
 
-def _make_ready(config: Config, dimensions: tuple[Dimension, ...]) -> list[str]:
+def _make_ready(config: Config, space: Space) -> list[str]:
     """Get the model and make the tokens before workers start, in a process of its own: both need heavy libraries.
 
     A chat template that does not fit the model or the rows is refused here, and not by every trial; so are general
@@ -232,7 +230,7 @@ def _make_ready(config: Config, dimensions: tuple[Dimension, ...]) -> list[str]:
         AssetError: It could not be done; the reason was printed.
     """
     used = ("model.", "data.", "lora.", "evaluate.", "train.")  # lora.: the advice names the rank
-    words = [word for word in difference(config) if word.startswith(used)] + _most_mixed(dimensions)
+    words = [word for word in difference(config) if word.startswith(used)] + _most_mixed(space)
     command = [sys.executable, "-m", "tune", "data", "report.format=json", *words]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE)
     if done.returncode:
@@ -241,8 +239,8 @@ def _make_ready(config: Config, dimensions: tuple[Dimension, ...]) -> list[str]:
     return [str(sentence) for sentence in json.loads(done.stdout)["advice"]]
 
 
-def _most_mixed(dimensions: tuple[Dimension, ...]) -> list[str]:
+def _most_mixed(space: Space) -> list[str]:
     """Return the largest share of general rows that is searched, as an override; with 0 they would not be read."""
-    searched = [dimension for dimension in dimensions if dimension.key == "data.mix.share"]
+    searched = [dimension for dimension in space.dimensions if dimension.key == "data.mix.share"]
     tops = [one.high if isinstance(one, Span) else max(one.values, key=float) for one in searched]
     return [f"data.mix.share={top}" for top in tops]

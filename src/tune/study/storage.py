@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from tune.config.compose import from_yaml, leaves, to_yaml
 from tune.config.schema import Config, Sampler
 from tune.errors import ConfigError, StudyError, nearest
 from tune.files import read_json
-from tune.study.attempts import attempt, root, superseded
+from tune.study.attempts import attempt, rejected, root, superseded
 from tune.study.database import is_default, open_storage, shown, storage_url
 from tune.study.lock import study_lock
-from tune.study.space import Dimension, grid, parse_space
+from tune.study.space import Space, grid, read_space
 from tune.track.records import StudyRecord, TrialRecord
 
 _FREE = (
@@ -78,12 +77,12 @@ def study_name(config: Config) -> str:
     return name
 
 
-def n_wanted(config: Config, dimensions: Sequence[Dimension]) -> int:
+def n_wanted(config: Config, space: Space) -> int:
     """Return how many trials the study has in all."""
     if config.study.sampler is not Sampler.grid:
         assert config.study.n_trials is not None  # config.rules has asked for it
         return config.study.n_trials
-    cells = len(grid(dimensions))
+    cells = len(grid(space, config))
     return min(cells, config.study.n_trials or cells)
 
 
@@ -139,13 +138,15 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
     """Return the study as it stands; a trial is shown by its last attempt."""
     config = stored_config(study)
     assert config.sweep is not None
-    trials = [_trial(trial, config, folder) for trial in study.get_trials(deepcopy=False) if not superseded(trial)]
+    attempts = study.get_trials(deepcopy=False)
+    trials = [_trial(t, config, folder) for t in attempts if not superseded(t) and not rejected(t)]
     return StudyRecord(
         name=study.study_name,
         question=config.sweep.question,
         metric=config.sweep.objective.metric,
         direction=config.sweep.objective.direction.value,
-        n_trials=n_wanted(config, parse_space(config)),
+        n_trials=n_wanted(config, read_space(config)),
+        n_rejected=sum(map(rejected, attempts)),
         confidence=config.evaluate.confidence,
         run_id=study.user_attrs.get("run_id"),
         trials=tuple(sorted(trials, key=lambda trial: trial.number)),

@@ -6,7 +6,7 @@ from tune.config.compose import difference
 from tune.config.schema import Config
 from tune.data.splits import Splits
 from tune.study.machine import n_threads, n_workers
-from tune.study.space import Choices, Dimension, Span
+from tune.study.space import Choices, Dimension, Space, Span, describe
 from tune.study.storage import n_wanted
 from tune.track.records import StudyRecord
 
@@ -16,18 +16,17 @@ def state(now: StudyRecord, *, is_new: bool) -> str:
     return "new" if is_new else f"going on: {now.done} of {now.n_trials} trials have ended"
 
 
-def summary(
-    config: Config, dimensions: tuple[Dimension, ...], runs: Path, splits: Splits, *, how_far: str
-) -> list[tuple[str, str]]:
+def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far: str) -> list[tuple[str, str]]:
     """Return (name, words) of everything that decides what the study does."""
     assert config.sweep is not None
     changed = " ".join(difference(config))
     return [
         ("question", config.sweep.question),
         ("study", how_far),
-        ("search", "; ".join(_words(dimension) for dimension in dimensions)),
+        ("search", "; ".join(_words(dimension) for dimension in space.dimensions)),
+        *describe(space, config),
         ("objective", f"{config.sweep.objective.direction} {config.sweep.objective.metric} ({config.data.metrics[0]})"),
-        ("trials", f"{n_wanted(config, dimensions)} ({config.study.sampler}), seed {config.seed}"),
+        ("trials", f"{n_wanted(config, space)} ({config.study.sampler}), seed {config.seed}"),
         ("model", f"{config.model.label}, quantization {config.quantization.kind}"),
         ("data", splits.words),
         ("forgetting", _forgetting(config)),
@@ -49,10 +48,10 @@ def _forgetting(config: Config) -> str:
 
 def _words(dimension: Dimension) -> str:
     if isinstance(dimension, Span):
-        return f"{dimension.key} {dimension.low:g} to {dimension.high:g}{' (log)' if dimension.log else ''}"
-    values = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in dimension.values)
-    return (
-        f"{dimension.key} {{{values}}}"
-        if isinstance(dimension, Choices)
-        else f"{dimension.key} {{{values}}} x {dimension.times}"
-    )
+        words = f"{dimension.key} {dimension.low:g} to {dimension.high:g}{' (log)' if dimension.log else ''}"
+    else:
+        values = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in dimension.values)
+        times = "" if isinstance(dimension, Choices) else f" x {dimension.times}"
+        words = f"{dimension.key} {{{values}}}{times}"
+    conditions = (f"{c.key} in {{{', '.join(map(str, c.values))}}}" for c in dimension.when)
+    return f"{words} where {' and '.join(conditions)}" if dimension.when else words

@@ -25,7 +25,7 @@ from tune.study.reaper import reap_and_close
 from tune.study.record import ENDS, record_of
 from tune.study.rows import DATA, refuse_other_rows
 from tune.study.signature import sign
-from tune.study.space import parse_space
+from tune.study.space import read_space
 from tune.study.stop import StopRequest
 from tune.study.storage import StudyFolder, stored_config
 from tune.track.buffer import BufferedRecorder
@@ -51,7 +51,7 @@ class Worker:
     def __init__(self, study: Any, runs: Path) -> None:
         self._study = study
         self._config = stored_config(study)
-        self._dimensions = parse_space(self._config)
+        self._space = read_space(self._config)
         self._folder = StudyFolder(runs=runs, name=study.study_name)
         self._store = open_store(self._config.track, runs)
         self._stop = StopRequest()
@@ -93,7 +93,7 @@ class Worker:
         if self._was_cut_off:
             let_go(self._study, self._name)
         self._was_cut_off = True
-        claimed = claim(self._study, self._config, self._dimensions, worker=self._name)
+        claimed = claim(self._study, self._config, self._space, worker=self._name)
         self._was_cut_off = False
         return claimed
 

@@ -77,6 +77,9 @@ class StudyRecord:
 
     trials: tuple[TrialRecord, ...]
 
+    n_rejected: int = 0
+    """Points that were drawn and not run, because the sweep rejects them; not among the trials."""
+
     def counts(self) -> dict[str, int]:
         """Return how many trials are in each state."""
         return {state: sum(trial.state == state for trial in self.trials) for state in STATES}
@@ -114,6 +117,7 @@ class StudyRecord:
             "study": self.name,
             "objective": {"metric": self.metric, "direction": self.direction},
             "n_trials": self.n_trials,
+            "n_rejected": self.n_rejected,
             "states": self.counts(),
             "run_id": self.run_id,
             "trials": trials,

@@ -6,11 +6,12 @@ may be running meanwhile: a trial that somebody runs is theirs, and is looked at
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import filterfalse
 from typing import Any
 
 from tune.config.schema import Config
 from tune.files import read_json
-from tune.study.attempts import root, superseded
+from tune.study.attempts import rejected, root, superseded
 from tune.study.lock import study_lock
 from tune.study.storage import StudyFolder
 from tune.track.store import RunStore
@@ -42,9 +43,9 @@ class Case:
     folder: StudyFolder
 
     def attempts(self) -> dict[int, list[Any]]:
-        """Return the attempts at each trial, oldest first, as the storage has them now."""
+        """Return the attempts at each trial, oldest first, without those that were rejected and never run."""
         found: dict[int, list[Any]] = {}
-        for trial in self.study.get_trials(deepcopy=False):
+        for trial in filterfalse(rejected, self.study.get_trials(deepcopy=False)):
             found.setdefault(root(trial), []).append(trial)
         return found
 

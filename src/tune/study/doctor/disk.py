@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tune.study.claim import may_be_twins
 from tune.study.doctor.case import Case, Finding, has_ended
 from tune.study.leftovers import (
     ADAPTER,
@@ -121,7 +122,6 @@ def _ran_here(case: Case, trial: Any) -> bool:
     alike = [
         other.user_attrs
         for other in case.last().values()
-        if other.state.name == "COMPLETE"
-        and (other.user_attrs.get("point"), other.user_attrs.get("seed")) == (attrs.get("point"), attrs.get("seed"))
+        if other.state.name == "COMPLETE" and may_be_twins(other.user_attrs, attrs)
     ]
     return all(read_signature(other["worker"]).machine == here for other in (attrs, *alike))
