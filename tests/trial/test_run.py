@@ -15,6 +15,7 @@ from tune.data.mask import tokenize
 from tune.errors import DataError, Diverged
 from tune.examples import Example, Message
 from tune.model import adapt
+from tune.model.adapter_folder import WEIGHTS
 from tune.track.memory_store import MemoryStore
 from tune.track.recorder import RunRecorder
 from tune.trial.measure import measure
@@ -144,7 +145,7 @@ def test_a_saved_adapter_of_a_four_bit_base_gives_the_same_scores(small, tmp_pat
     outcome = run_trial(config, bench, folder=tmp_path, recorder=recorder, on=lambda *_: None)
 
     assert outcome.metrics["eval/loss"] < outcome.metrics["eval/loss_base"]
-    assert {tensor.dtype for tensor in load_file(tmp_path / "adapter" / adapt.WEIGHTS).values()} == {torch.float32}
+    assert {tensor.dtype for tensor in load_file(tmp_path / "adapter" / WEIGHTS).values()} == {torch.float32}
     adapted = adapt.reload(bench.base, tmp_path / "adapter")
     again = measure(adapted.model, bench.base.tokenizer, config, task, fingerprint="x", on=lambda *_: None)
     assert again.surprise.loss == pytest.approx(outcome.metrics["eval/loss"], abs=1e-6)

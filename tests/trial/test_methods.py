@@ -1,0 +1,64 @@
+"""A whole trial with every method: what is scored is what is saved, and the base is left as it was."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tune.config.method import Method
+from tune.errors import Interrupted
+from tune.model import adapt
+from tune.track.memory_store import MemoryStore
+from tune.trial.measure import measure
+from tune.trial.outcome import Outcome
+from tune.trial.run import Bench, run_trial
+
+
+def base_digest(bench: Bench) -> str:
+    state = bench.base.model.state_dict()
+    return hashlib.sha256(b"".join(state[name].numpy().tobytes() for name in sorted(state))).hexdigest()
+
+
+def run(config, bench: Bench, folder: Path, *, stop_at: int | None = None) -> Outcome:
+    from contextlib import nullcontext
+
+    def on(phase: str, done: int, _total: int) -> None:
+        if phase == "train" and done == stop_at:
+            msg = "preempted"
+            raise Interrupted(msg)
+
+    recorder = MemoryStore().trial_run(name="t", study_run_id=None, tags={})
+    return run_trial(config, bench, folder=folder, recorder=recorder, on=on, whole_steps=nullcontext)
+
+
+@pytest.mark.parametrize("method", Method)
+def test_what_is_scored_is_what_is_saved_and_the_base_is_left_alone(
+    bench: Bench, small, tmp_path: Path, method: Method
+) -> None:
+    before = base_digest(bench)
+    config = small(f"lora.method={method}", "lora.dropout=0.1")
+
+    outcome = run(config, bench, tmp_path)
+
+    assert outcome.metrics["eval/loss"] < outcome.metrics["eval/loss_base"]
+    assert base_digest(bench) == before
+    adapted = adapt.reload(bench.base, tmp_path / "adapter")
+    again = measure(adapted.model, bench.base.tokenizer, config, bench.task, fingerprint="x", on=lambda *_: None)
+    adapt.detach(adapted)
+    assert again.surprise.loss == outcome.metrics["eval/loss"]
+    assert base_digest(bench) == before
+
+
+@pytest.mark.parametrize("method", [Method.dora, Method.pissa, Method.lora_plus])
+def test_a_stopped_trial_goes_on_to_the_same_adapter(bench: Bench, small, tmp_path: Path, method: Method) -> None:
+    config = small(f"lora.method={method}", "lora.dropout=0.1")
+    run(config, bench, tmp_path / "unbroken")
+
+    with pytest.raises(Interrupted):
+        run(config, bench, tmp_path / "broken", stop_at=2)
+    run(config, bench, tmp_path / "broken")
+
+    adapters = [
+        (tmp_path / which / "adapter" / "adapter_model.safetensors").read_bytes() for which in ("unbroken", "broken")
+    ]
+    assert adapters[0] == adapters[1]
