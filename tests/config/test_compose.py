@@ -133,7 +133,7 @@ def test_a_config_folder_of_ones_own_adds_options_and_sweeps(tmp_path) -> None:
 
 
 def test_there_are_sweeps() -> None:
-    assert sweep_names() == ["joint", "learning_rate", "mix_share", "rank_alpha", "smoke"]
+    assert sweep_names() == ["joint", "learning_rate", "methods", "mix_share", "rank_alpha", "smoke"]
 
 
 def test_a_mistake_comes_back_with_code_2_and_without_torch() -> None:
