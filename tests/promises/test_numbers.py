@@ -31,6 +31,7 @@ from tune.config.compose import compose
 from tune.errors import AssetError, EvaluationError
 from tune.files import read_manifest, write_manifest
 from tune.model import adapt
+from tune.model.adapter_folder import WEIGHTS
 from tune.model.load import load_base
 from tune.trial.measure import Measured, compare
 
@@ -199,9 +200,9 @@ def test_an_adapter_that_lacks_a_tensor_is_an_error(trial: Path, tiny: Path, tmp
     folder.mkdir()
     for file in (trial / "adapter").iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    weights = load_file(folder / adapt.WEIGHTS)
+    weights = load_file(folder / WEIGHTS)
     del weights[min(weights)]
-    save_file(weights, folder / adapt.WEIGHTS, metadata={"format": "pt"})
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
     with pytest.raises(AssetError, match="1 tensors are missing") as error:
         adapt.reload(base, folder)
