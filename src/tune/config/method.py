@@ -15,31 +15,31 @@ class Method(StrEnum):
     rslora = "rslora"
     """Scale alpha / sqrt(rank), so that a larger rank does not learn more slowly.
 
-    Kalajdzievski 2023, https://arxiv.org/abs/2312.03732, theorem 3.2.
+    Kalajdzievski 2023, https://arxiv.org/abs/2312.03732.
     """
 
     dora = "dora"
     """Norm and direction of each output's weights are learned apart; the norm is a vector of its own.
 
-    Liu et al. 2024, https://arxiv.org/abs/2402.09353, equation 5.
+    Liu et al. 2024, https://arxiv.org/abs/2402.09353.
     """
 
     pissa = "pissa"
     """A and B begin as the principal singular directions of the weights, and what is left is frozen.
 
-    Meng et al. 2024, https://arxiv.org/abs/2404.02948, section 3.
+    Meng et al. 2024, https://arxiv.org/abs/2404.02948.
     """
 
     olora = "olora"
     """A and B begin as the first rows of R and columns of Q of the weights' QR decomposition.
 
-    Buyukakyuz 2024, https://arxiv.org/abs/2406.01775, section 3.
+    Buyukakyuz 2024, https://arxiv.org/abs/2406.01775.
     """
 
     lora_plus = "lora_plus"
     """B learns at a rate `lora.plus_ratio` times A's.
 
-    Hayou et al. 2024, https://arxiv.org/abs/2402.12354, section 4.
+    Hayou et al. 2024, https://arxiv.org/abs/2402.12354.
     """
 
 

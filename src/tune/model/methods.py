@@ -23,7 +23,7 @@ TRAINED, START = "default", "start"
 
 _A, _B = ".lora_A.weight", ".lora_B.weight"
 _FAST_SVD = "pissa_niter_16"
-"""Halko's randomised decomposition with 16 iterations, PiSSA's section 4.3; what it misses stays in the frozen part.
+"""Halko's randomised decomposition with 16 iterations, as PiSSA's authors do; what it misses stays in the frozen part.
 
 On a 1536 x 576 matrix it takes 0.06 s, the full one 0.23 s (one core)."""
 
