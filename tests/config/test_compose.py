@@ -21,7 +21,6 @@ from tune.errors import ConfigError
         ("+sweep=rank_alfa", ["+sweep=rank_alfa", "Did you mean rank_alpha"]),
         ("mdoel=tiny", ["mdoel", "Did you mean model"]),
         ("lora.rank=many", ["lora.rank=many", "Integer"]),
-        ("lora.targets=everything", ["lora.targets=everything", "qv, attention, mlp, all_linear"]),
         ("data.metrics=[bleu]", ["data.metrics=[bleu]", "execution, exact_match, numeric"]),
         ("lora.rank=[", ["lora.rank=[", "key=value"]),
     ],
@@ -52,6 +51,10 @@ def test_a_mistake_names_the_key_and_a_way_out(override: str, words: list[str]) 
         (["track.uri=http://:5000"], ["track.uri=http://:5000"]),
         (["track.uri=http://host:port"], ["track.uri=http://host:port"]),
         (["track.uri='http://me:hunter22@host'"], ["track.uri=…@host", "TUNE_TRACKING_URI"]),
+        (["lora.targets=everything"], ["lora.targets=everything", "all_linear, attention, down, gate"]),
+        (["lora.targets=q+dwon"], ["lora.targets=q+dwon", "dwon is unknown", "Did you mean down"]),
+        (["lora.targets=q+"], ["lora.targets=q+", "an empty word"]),
+        (["lora.targets='re:(q'"], ["lora.targets=re:(q", "unterminated subpattern", "whole names"]),
         (["lora.rank=0", "lora.alpha=0"], ["lora.rank=0", "lora.alpha=0"]),
     ],
 )

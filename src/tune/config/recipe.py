@@ -61,15 +61,6 @@ class ModelConfig:
         return (self.path or self.embedded or "").rstrip("/").rsplit("/", 1)[-1]
 
 
-class Targets(StrEnum):
-    """Which linear layers of each block get an adapter."""
-
-    qv = "qv"
-    attention = "attention"
-    mlp = "mlp"
-    all_linear = "all_linear"
-
-
 @dataclass(kw_only=True, slots=True)
 class LoraConfig:
     """The low-rank update added to each target layer: W x + (alpha / rank) B A x.
@@ -86,8 +77,12 @@ class LoraConfig:
     dropout: float = 0.0
     """Share of adapter inputs zeroed in training, from 0 up to but not 1."""
 
-    targets: Targets = Targets.all_linear
-    """Preset of target layers: qv, attention, mlp or all_linear."""
+    targets: str = "all_linear"
+    """Which linear layers of each block get an adapter.
+
+    qv, attention (or qkvo), mlp, all_linear; any of q, k, v, o, gate, up, down; several joined with +, as in q+v+down;
+    or re: and an expression that matches whole names of layers.
+    """
 
 
 class QuantizationKind(StrEnum):

@@ -10,6 +10,7 @@ from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, RetriesConfig, Sampler
+from tune.config.targets import impossible_targets
 from tune.errors import ConfigError
 
 _MAX_SHOTS = {GeneralKnowledge.probe: 3, GeneralKnowledge.mmlu: 5}
@@ -111,6 +112,7 @@ def _impossible(config: Config) -> Iterator[str]:
     if not (config.model.embedded or config.model.path):
         yield "model.path is not set: name a local folder or a hub id, or take model=smollm2_135m."
     yield from impossible_data(config.data, searched=frozenset(config.sweep.space if config.sweep else ()))
+    yield from impossible_targets(config.lora)
     shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
     if evaluate.n_shot > shots:
         yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."
