@@ -55,6 +55,10 @@ def test_a_mistake_names_the_key_and_a_way_out(override: str, words: list[str]) 
         (["lora.targets=q+dwon"], ["lora.targets=q+dwon", "dwon is unknown", "Did you mean down"]),
         (["lora.targets=q+"], ["lora.targets=q+", "an empty word"]),
         (["lora.targets='re:(q'"], ["lora.targets=re:(q", "unterminated subpattern", "whole names"]),
+        (["lora.layers=top"], ["lora.layers=top", "top 8", "0-7"]),
+        (["lora.layers=top 0"], ["lora.layers=top 0"]),
+        (["lora.layers=7-3"], ["lora.layers=7-3", "0+2+5"]),
+        (["lora.layers=0+x"], ["lora.layers=0+x"]),
         (["lora.rank=0", "lora.alpha=0"], ["lora.rank=0", "lora.alpha=0"]),
     ],
 )
@@ -136,7 +140,7 @@ def test_a_config_folder_of_ones_own_adds_options_and_sweeps(tmp_path) -> None:
 
 
 def test_there_are_sweeps() -> None:
-    assert sweep_names() == ["joint", "learning_rate", "mix_share", "rank_alpha", "smoke"]
+    assert sweep_names() == ["joint", "learning_rate", "mix_share", "rank_alpha", "smoke", "target_modules"]
 
 
 def test_a_mistake_comes_back_with_code_2_and_without_torch() -> None:

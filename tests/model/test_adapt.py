@@ -118,6 +118,20 @@ def test_a_saved_adapter_gives_the_same_logits_again(
     ]
 
 
+def test_an_adapter_in_one_block_is_saved_and_comes_back_there(
+    load: Load, ask: Ask, learn: Learn, tmp_path: Path
+) -> None:
+    adapted = attach(load(QuantizationKind.none), LoraConfig(rank=4, targets="q+down", layers="top 1"), seed=0)
+    learn(adapted.model, 3)
+    logits = ask(adapted.model)
+    save(adapted, tmp_path / "adapter")
+
+    again = reload(load(QuantizationKind.none), tmp_path / "adapter")
+
+    assert torch.equal(ask(again.model), logits)
+    assert again.targets == ("model.layers.1.mlp.down_proj", "model.layers.1.self_attn.q_proj")
+
+
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT 0.21
 def test_peft_itself_reads_what_is_saved(load: Load, ask: Ask, learn: Learn, tmp_path: Path) -> None:
     from peft import PeftModel

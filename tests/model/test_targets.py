@@ -285,3 +285,46 @@ def test_the_summary_folds_blocks() -> None:
 
     assert summary(full) == "self_attn.q_proj, self_attn.v_proj in blocks 0-2, 5"
     assert summary(["attn.c_attn", "mlp.c_fc"]) == "attn.c_attn, mlp.c_fc"
+
+
+@pytest.mark.parametrize(
+    ("layers", "blocks"),
+    [("top 2", (2, 3)), ("top1", (3,)), ("1-2", (1, 2)), ("0+3", (0, 3)), ("0, 2-3", (0, 2, 3)), ("2", (2,))],
+)
+def test_some_blocks_are_told_by_full_names(layers: str, blocks: tuple[int, ...]) -> None:
+    model = tiny("Llama", **{**SMALL, "num_hidden_layers": 4})
+
+    names = choose_layers(model, "o", layers).names
+
+    assert names == tuple(f"model.layers.{block}.self_attn.o_proj" for block in blocks)
+    assert choose_layers(model, "o", "all").names == choose_layers(model, "o").names == ("self_attn.o_proj",)
+
+
+@pytest.mark.parametrize("layers", ["top 5", "4", "0-9"])
+def test_blocks_that_are_not_there_are_refused_with_how_many_there_are(layers: str) -> None:
+    model = tiny("GPTNeoX", **{**PLAIN, "num_hidden_layers": 4})
+
+    with pytest.raises(ConfigError, match=rf"lora.layers={layers} asks .*GPTNeoXForCausalLM has 4, 0 to 3"):
+        choose_layers(model, "qv", layers)
+
+
+def test_blocks_without_the_wanted_layers_are_refused_with_those_that_have_them() -> None:
+    model = tiny("Llama", **{**SMALL, "num_hidden_layers": 4})
+
+    with pytest.raises(ConfigError, match=r"lora.layers=top 1 leaves nothing .* stand in blocks 0-1\. Name"):
+        choose_layers(model, r"re:.*\.[01]\..*", "top 1")
+
+
+def test_peft_wraps_just_the_chosen_blocks_even_when_it_shortens_a_long_list_of_names() -> None:
+    from tune.model.adapt import attach
+
+    model = transformers.AutoModelForCausalLM.from_config(
+        transformers.LlamaConfig(**{**SMALL, "num_hidden_layers": 12})
+    )
+    base = Base(model=model, tokenizer=None, device=torch.device("cpu"), dtype=torch.float32, digest="")
+
+    adapted = attach(base, LoraConfig(rank=2, layers="0+2+11"), seed=0)  # 21 names; PEFT shortens from 20 on
+
+    wrapped = [name for name, _ in adapted.model.named_parameters() if name.endswith("lora_A.default.weight")]
+    assert len(wrapped) == 21
+    assert {name.split(".layers.")[1].split(".")[0] for name in wrapped} == {"0", "2", "11"}

@@ -84,6 +84,9 @@ class LoraConfig:
     or re: and an expression that matches whole names of layers.
     """
 
+    layers: str | None = None
+    """Which blocks: top 8 (the last 8), 0-7 (both included), 0+2+5 (the first is 0), all; null for all."""
+
 
 class QuantizationKind(StrEnum):
     """How the base weights are stored."""

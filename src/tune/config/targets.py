@@ -4,11 +4,11 @@ Both are one text, not a list, because a sweep's choices must be texts.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
+from tune.config.recipe import LoraConfig
 from tune.errors import ConfigError, nearest
 
 
@@ -91,9 +91,59 @@ def read_targets(text: str) -> Wanted:
     return Wanted(words=tuple(dict.fromkeys(meaning for word in words for meaning in known[word])))
 
 
-def impossible_targets(lora: Any) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """`lora.layers`, read."""
+
+    last: int | None = None
+    """The last so many blocks, those nearest to the output."""
+
+    numbers: tuple[int, ...] = ()
+    """Blocks by their number, from 0, in order."""
+
+    def of(self, n_blocks: int) -> tuple[int, ...]:
+        """Return the numbers of the blocks in a model that has `n_blocks`; some may lie beyond them."""
+        return self.numbers if self.last is None else tuple(range(n_blocks - self.last, n_blocks))
+
+
+_TOP = re.compile(r"top ?(\d{1,4})")
+_RUN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
+
+
+def read_layers(text: str | None) -> Blocks | None:
+    """Return what `lora.layers` asks for; None for every block.
+
+    Raises:
+        ConfigError: The text is none of its forms, or asks for no block.
+    """
+    if text is None or text == "all":
+        return None
+    top = _TOP.fullmatch(text)
+    if top:
+        blocks = Blocks(last=int(top[1]))
+    else:
+        runs = [_RUN.fullmatch(run.strip()) for run in re.split(r"[+,]", text)]
+        spans = [(int(run[1]), int(run[2] or run[1])) for run in runs if run]
+        numbers = {number for low, high in spans for number in range(low, high + 1)}
+        whole = len(spans) == len(runs) and all(low <= high for low, high in spans)
+        blocks = Blocks(numbers=tuple(sorted(numbers)) if whole else ())
+    if not (blocks.last or blocks.numbers):
+        msg = (
+            f"lora.layers={text} is not allowed: write top 8 for the last 8 blocks, 0-7 for a range with both its "
+            "ends, 0+2+5 for some (the first block is 0), or all; null is all too."
+        )
+        raise ConfigError(msg)
+    return blocks
+
+
+def impossible_targets(lora: LoraConfig) -> Iterator[str]:
     """Yield a sentence for every text among the settings of the adapter that cannot be read."""
-    try:
-        read_targets(lora.targets)
-    except ConfigError as error:
-        yield str(error)
+    readings: tuple[Callable[[], object], ...] = (
+        lambda: read_targets(lora.targets),
+        lambda: read_layers(lora.layers),
+    )
+    for read in readings:
+        try:
+            read()
+        except ConfigError as error:
+            yield str(error)

@@ -58,7 +58,7 @@ def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
     """
     import torch
 
-    chosen = choose_layers(base.model, lora.targets)
+    chosen = choose_layers(base.model, lora.targets, lora.layers)
     torch.manual_seed(seed)
     return _wrap(base, _peft_config(base, lora, chosen.names), targets=chosen.names, note=chosen.note)
 

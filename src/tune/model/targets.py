@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tune.config.targets import Group, Part, Wanted, read_targets
+from tune.config.targets import Group, Part, Wanted, read_layers, read_targets
 from tune.errors import ConfigError
 from tune.model.parts import Layer, Role, hidden_size, joined, roles
 
@@ -30,15 +30,19 @@ class Chosen:
     """What the user should know about how the setting was read, or None."""
 
 
-def choose_layers(model: Any, targets: str) -> Chosen:
-    """Return the layers that `lora.targets` means in this model.
+def choose_layers(model: Any, targets: str, layers: str | None = None) -> Chosen:
+    """Return the layers that `lora.targets` means in this model, in the blocks that `lora.layers` means.
+
+    Blocks are told by full names, not by PEFT's layers_to_transform, which guesses what a model calls its blocks.
 
     Raises:
-        ConfigError: A word of it matches nothing; the message names the linear layers there are.
+        ConfigError: A word of it matches nothing; the message names the linear layers there are. Or a block is not
+            there, or has none of those layers.
     """
     wanted = read_targets(targets)
     taken = _taken(model)
     chosen = _expressed(model, targets, wanted, taken) if wanted.expression else _named(model, targets, wanted, taken)
+    chosen = _in_blocks(model, targets, layers, chosen)
     names = _shortest({layer.name: layer.inside for layer in chosen}, [name for name, _ in model.named_modules()])
     return Chosen(names=names, n_layers=len(chosen), note=_note(model, wanted, chosen))
 
@@ -112,6 +116,36 @@ def _expressed(model: Any, targets: str, wanted: Wanted, taken: dict[Layer, Role
         )
         raise ConfigError(msg)
     return chosen
+
+
+def _in_blocks(model: Any, targets: str, layers: str | None, chosen: dict[Layer, Role]) -> dict[Layer, Role]:
+    asked = read_layers(layers)
+    if asked is None:
+        return chosen
+    n_blocks = count_blocks(model)
+    numbers = asked.of(n_blocks)
+    absent = [number for number in numbers if not 0 <= number < n_blocks]
+    if absent:
+        msg = (
+            f"lora.layers={layers} asks for blocks that are not there: {type(model).__name__} has {n_blocks}, "
+            f"0 to {n_blocks - 1}. Name some of those, or take lora.layers=all."
+        )
+        raise ConfigError(msg)
+    kept = {layer: role for layer, role in chosen.items() if layer.block in numbers}
+    if not kept:
+        msg = (
+            f"lora.layers={layers} leaves nothing of lora.targets={targets}: those layers of {type(model).__name__} "
+            f"stand in blocks {_ranges(layer.block for layer in chosen)}. Name some of those."
+        )
+        raise ConfigError(msg)
+    return kept
+
+
+def count_blocks(model: Any) -> int:
+    """Return how many blocks the decoder has."""
+    prefix = _decoder_prefix(model)
+    matches = [_BLOCK.match(name) for name, _ in model.named_modules() if name.startswith(prefix)]
+    return 1 + max((int(match["block"]) for match in matches if match), default=-1)
 
 
 def _belongs(role: Role, word: Part | Group) -> bool:
