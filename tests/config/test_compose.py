@@ -21,7 +21,6 @@ from tune.errors import ConfigError
         ("+sweep=rank_alfa", ["+sweep=rank_alfa", "Did you mean rank_alpha"]),
         ("mdoel=tiny", ["mdoel", "Did you mean model"]),
         ("lora.rank=many", ["lora.rank=many", "Integer"]),
-        ("lora.targets=everything", ["lora.targets=everything", "qv, attention, mlp, all_linear"]),
         ("data.metrics=[bleu]", ["data.metrics=[bleu]", "execution, exact_match, numeric"]),
         ("lora.rank=[", ["lora.rank=[", "key=value"]),
     ],
@@ -52,6 +51,14 @@ def test_a_mistake_names_the_key_and_a_way_out(override: str, words: list[str]) 
         (["track.uri=http://:5000"], ["track.uri=http://:5000"]),
         (["track.uri=http://host:port"], ["track.uri=http://host:port"]),
         (["track.uri='http://me:hunter22@host'"], ["track.uri=…@host", "TUNE_TRACKING_URI"]),
+        (["lora.targets=everything"], ["lora.targets=everything", "all_linear, attention, down, gate"]),
+        (["lora.targets=q+dwon"], ["lora.targets=q+dwon", "dwon is unknown", "Did you mean down"]),
+        (["lora.targets=q+"], ["lora.targets=q+", "an empty word"]),
+        (["lora.targets='re:(q'"], ["lora.targets=re:(q", "unterminated subpattern", "whole names"]),
+        (["lora.layers=top"], ["lora.layers=top", "top 8", "0-7"]),
+        (["lora.layers=top 0"], ["lora.layers=top 0"]),
+        (["lora.layers=7-3"], ["lora.layers=7-3", "0+2+5"]),
+        (["lora.layers=0+x"], ["lora.layers=0+x"]),
         (["lora.rank=0", "lora.alpha=0"], ["lora.rank=0", "lora.alpha=0"]),
     ],
 )
@@ -133,7 +140,8 @@ def test_a_config_folder_of_ones_own_adds_options_and_sweeps(tmp_path) -> None:
 
 
 def test_there_are_sweeps() -> None:
-    assert sweep_names() == ["joint", "learning_rate", "methods", "mix_share", "rank_alpha", "smoke"]
+    names = ["joint", "learning_rate", "methods", "mix_share", "rank_alpha", "smoke", "target_modules"]
+    assert sweep_names() == names
 
 
 def test_a_mistake_comes_back_with_code_2_and_without_torch() -> None:

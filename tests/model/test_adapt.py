@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tune.config.recipe import LoraConfig, QuantizationKind, Targets
+from tune.config.recipe import LoraConfig, QuantizationKind
 from tune.errors import AssetError, Diverged, NothingLearned
 from tune.model.adapt import Adapted, attach, detach, reload, save
 from tune.model.load import Base
@@ -53,7 +53,7 @@ def test_a_fresh_adapter_changes_nothing(base: Base, ask: Ask) -> None:
 def test_parameters_are_counted_by_hand(base: Base) -> None:
     n_base = base.model.num_parameters()
 
-    adapted = attach(base, LoraConfig(rank=4, targets=Targets.qv), seed=0)
+    adapted = attach(base, LoraConfig(rank=4, targets="qv"), seed=0)
 
     # two blocks; A is (4, 64) for both, B is (64, 4) for q and (32, 4) for v
     assert adapted.trainable == 2 * (4 * 64 + 64 * 4 + 4 * 64 + 32 * 4)
@@ -116,6 +116,20 @@ def test_a_saved_adapter_gives_the_same_logits_again(
         "adapter_model.safetensors",
         "base.json",
     ]
+
+
+def test_an_adapter_in_one_block_is_saved_and_comes_back_there(
+    load: Load, ask: Ask, learn: Learn, tmp_path: Path
+) -> None:
+    adapted = attach(load(QuantizationKind.none), LoraConfig(rank=4, targets="q+down", layers="top 1"), seed=0)
+    learn(adapted.model, 3)
+    logits = ask(adapted.model)
+    save(adapted, tmp_path / "adapter")
+
+    again = reload(load(QuantizationKind.none), tmp_path / "adapter")
+
+    assert torch.equal(ask(again.model), logits)
+    assert again.targets == ("model.layers.1.mlp.down_proj", "model.layers.1.self_attn.q_proj")
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT 0.21

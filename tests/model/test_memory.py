@@ -7,7 +7,7 @@ import transformers
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tune.config.recipe import Device, ModelConfig, QuantizationConfig, QuantizationKind, Targets
+from tune.config.recipe import Device, ModelConfig, QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import ConfigError
 from tune.model.architectures import read_architecture, shipped
@@ -233,7 +233,7 @@ def test_more_is_never_less(
 ) -> None:
     def of(**sizes: int) -> Estimate:
         config = toy_config(batch_size=sizes["batch"], max_length=sizes["length"], gradient_checkpointing=checkpointing)
-        config.lora.rank, config.lora.targets, config.quantization.kind = sizes["rank"], Targets.all_linear, kind
+        config.lora.rank, config.lora.targets, config.quantization.kind = sizes["rank"], "all_linear", kind
         return estimate(config, toy())
 
     less = {"rank": rank, "batch": batch, "length": length}

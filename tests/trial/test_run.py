@@ -58,6 +58,17 @@ def test_a_trial_reports_exactly_the_metrics_that_are_promised(run, small, tmp_p
     assert [point.step for point in steps] == [1, 2, 3]
 
 
+def test_the_run_tells_which_layers_were_adapted_and_how_much_of_the_model_is_trained(run, tmp_path: Path) -> None:
+    recorder = MemoryStore().trial_run(name="t", study_run_id=None, tags={})
+
+    outcome = run(tmp_path, "lora.rank=4", "lora.targets=q+v", "lora.layers=top 1", recorder=recorder)
+
+    assert recorder._run.tags["tune.targets"] == "self_attn.q_proj, self_attn.v_proj in blocks 1"
+    # A is (4, 64) for both, B is (64, 4) for q and (32, 4) for v
+    assert outcome.metrics["cost/trainable_params"] == 4 * 64 + 64 * 4 + 4 * 64 + 32 * 4
+    assert 0 < outcome.metrics["cost/trainable_share"] < 0.01
+
+
 def test_the_loss_of_a_seeded_trial_is_what_it_was(run, tmp_path: Path) -> None:
     # Kept so that a refactor that changes the numbers is seen; measured 2026-11 on CPU in float32.
     outcome = run(tmp_path)

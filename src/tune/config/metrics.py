@@ -9,7 +9,7 @@ PREFIX = {GeneralKnowledge.probe: "general/probe", GeneralKnowledge.mmlu: "mmlu"
 _CHANGES = ("_base", "_delta", "_delta_low", "_delta_high")
 COSTS = (
     *("cost/seconds", "cost/base_seconds", "cost/train_seconds", "cost/evaluate_seconds"),
-    *("cost/peak_gib", "cost/trainable_params", "cost/train_tokens"),
+    *("cost/peak_gib", "cost/trainable_params", "cost/trainable_share", "cost/train_tokens"),
 )
 
 

@@ -63,15 +63,6 @@ class ModelConfig:
         return (self.path or self.embedded or "").rstrip("/").rsplit("/", 1)[-1]
 
 
-class Targets(StrEnum):
-    """Which linear layers of each block get an adapter."""
-
-    qv = "qv"
-    attention = "attention"
-    mlp = "mlp"
-    all_linear = "all_linear"
-
-
 @dataclass(kw_only=True, slots=True)
 class LoraConfig:
     """The low-rank update added to each target layer: W x + (alpha / rank) B A x.
@@ -91,8 +82,15 @@ class LoraConfig:
     dropout: float = 0.0
     """Share of adapter inputs zeroed in training, from 0 up to but not 1."""
 
-    targets: Targets = Targets.all_linear
-    """Preset of target layers: qv, attention, mlp or all_linear."""
+    targets: str = "all_linear"
+    """Which linear layers of each block get an adapter.
+
+    qv, attention (or qkvo), mlp, all_linear; any of q, k, v, o, gate, up, down; several joined with +, as in q+v+down;
+    or re: and an expression that matches whole names of layers.
+    """
+
+    layers: str | None = None
+    """Which blocks: top 8 (the last 8), 0-7 (both included), 0+2+5 (the first is 0), all; null for all."""
 
     plus_ratio: float = 16.0
     """Learning rate of B over that of A; lora_plus alone reads it. At least 1; its paper advises about 16."""

@@ -12,6 +12,7 @@ from tune.config.method_rules import impossible_method
 from tune.config.quantization_rules import impossible_quantization
 from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, RetriesConfig, Sampler
+from tune.config.targets import impossible_targets
 from tune.errors import ConfigError
 
 _MAX_SHOTS = {GeneralKnowledge.probe: 3, GeneralKnowledge.mmlu: 5}
@@ -117,6 +118,7 @@ def _impossible(config: Config) -> Iterator[str]:
     yield from impossible_data(config.data, searched=searched)
     yield from impossible_method(config.lora, config.quantization, searched=searched)
     yield from impossible_quantization(config.quantization)
+    yield from impossible_targets(config.lora)
     shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
     if evaluate.n_shot > shots:
         yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."

@@ -47,7 +47,7 @@ def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
     """
     import torch
 
-    chosen = choose_layers(base.model, lora.targets)
+    chosen = choose_layers(base.model, lora.targets, lora.layers)
     layers = _named(base, chosen.names)
     methods.check_layers(lora, layers)
     torch.manual_seed(seed)

@@ -1,6 +1,6 @@
-"""Which linear layers a preset means in this architecture.
+"""Which linear layers `lora.targets` means in this model.
 
-Layers are found by looking at the decoder's blocks and told apart by their place and name;
+Layers are found by looking at the decoder's blocks and told apart by their place, name and shape;
 the head and the embeddings stand outside the blocks and are never chosen.
 """
 
@@ -9,23 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tune.config.recipe import Targets
+from tune.config.targets import Group, Part, Wanted, read_layers, read_targets
 from tune.errors import ConfigError
+from tune.model.parts import Layer, Role, hidden_size, joined, roles
 
-QUERY = frozenset({"q_proj", "query", "q", "q_lin", "wq"})
-VALUE = frozenset({"v_proj", "value", "v", "v_lin", "wv"})
-FUSED_QKV = frozenset({"qkv_proj", "c_attn", "query_key_value", "qkv", "Wqkv", "W_pack", "attn_qkv"})
-OTHER_ATTENTION = frozenset({"k_proj", "key", "k", "k_lin", "wk", "o_proj", "out_proj", "wo", "out_lin"})
-MLP = frozenset(
-    {"gate_proj", "up_proj", "down_proj", "gate_up_proj", "fc1", "fc2", "c_fc", "fc_in", "fc_out"}
-    | {"dense_h_to_4h", "dense_4h_to_h", "w1", "w2", "w3", "wi", "lin1", "lin2"}
-)
-# A mixture's router decides which expert works; an adapter on it moves the load, not the knowledge.
-ROUTERS = frozenset({"router", "gate", "shared_expert_gate"})
-
-_BLOCK = re.compile(r"^(?:.*?\.)?(?:layers|h|blocks|block|layer)\.\d+\.(?P<inside>.+)$")
-_ATTENTION_PLACE = re.compile(r"attn|attention", re.IGNORECASE)
-_MLP_PLACE = re.compile(r"mlp|ffn|feed_forward|expert", re.IGNORECASE)
+_BLOCK = re.compile(r"^(?P<stack>(?:.*?\.)?(?:layers|h|blocks|block|layer))\.(?P<block>\d+)\.(?P<inside>.+)$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,42 +27,61 @@ class Chosen:
     """How many layers they match."""
 
     note: str | None
-    """What the user should know about how the preset was read, or None."""
+    """What the user should know about how the setting was read, or None."""
 
 
-def choose_layers(model: Any, preset: Targets) -> Chosen:
-    """Return the layers a preset means in this model.
+def choose_layers(model: Any, targets: str, layers: str | None = None) -> Chosen:
+    """Return the layers that `lora.targets` means in this model, in the blocks that `lora.layers` means.
+
+    Blocks are told by full names, not by PEFT's layers_to_transform, which guesses what a model calls its blocks.
 
     Raises:
-        ConfigError: The preset matches nothing; the message names the linear layers there are.
+        ConfigError: A word of it matches nothing; the message names the linear layers there are. Or a block is not
+            there, or has none of those layers.
     """
-    layers = linear_layers(model)  # full name -> name inside its block
-    chosen = {full: inside for full, inside in layers.items() if _belongs(inside, preset)}
-    if preset is Targets.qv and not _has_both(chosen.values()):
-        chosen = {}
-    if not chosen:
-        there = ", ".join(dict.fromkeys(layers.values())) or "none"
-        msg = (
-            f"lora.targets={preset.value} matches no layer of {type(model).__name__}. "
-            f"Its blocks have these linear layers: {there}. Try lora.targets=all_linear."
-        )
-        raise ConfigError(msg)
-    names = _shortest(chosen, [name for name, _ in model.named_modules()])
-    return Chosen(names=names, n_layers=len(chosen), note=_note(model, preset, chosen))
+    wanted = read_targets(targets)
+    taken = _taken(model)
+    chosen = _expressed(model, targets, wanted, taken) if wanted.expression else _named(model, targets, wanted, taken)
+    chosen = _in_blocks(model, targets, layers, chosen)
+    names = _shortest({layer.name: layer.inside for layer in chosen}, [name for name, _ in model.named_modules()])
+    return Chosen(names=names, n_layers=len(chosen), note=_note(model, wanted, chosen))
 
 
 def linear_layers(model: Any) -> dict[str, str]:
     """Return the linear layers of the decoder's blocks: full name to name inside the block."""
+    return {layer.name: layer.inside for layer in decoder_layers(model)}
+
+
+def decoder_layers(model: Any) -> list[Layer]:
+    """Return the linear layers of the decoder's blocks, in the model's order."""
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
     prefix = _decoder_prefix(model)
-    found = {}
+    found = []
     for name, module in model.named_modules():
         match = _BLOCK.match(name) if name.startswith(prefix) else None
-        # Linear4bit of bitsandbytes is an nn.Linear too.
+        # Linear4bit of bitsandbytes is an nn.Linear too. GPT-2's Conv1D keeps its weight as (in, out).
         if match and isinstance(module, nn.Linear | Conv1D):
-            found[name] = match["inside"]
+            n_in, n_out = (
+                (module.nx, module.nf) if isinstance(module, Conv1D) else (module.in_features, module.out_features)
+            )
+            found.append(
+                Layer(name=name, inside=match["inside"], block=int(match["block"]), n_in=int(n_in), n_out=int(n_out))
+            )
+    return found
+
+
+def _taken(model: Any) -> dict[Layer, Role]:
+    """Return what each linear layer was taken for."""
+    blocks: dict[str, list[Layer]] = {}
+    for layer in decoder_layers(model):
+        blocks.setdefault(layer.name.removesuffix(layer.inside), []).append(layer)
+    hidden = hidden_size(model)
+    found: dict[Layer, Role] = {}
+    for block in blocks.values():
+        by_inside = roles(block, hidden)
+        found |= {layer: by_inside[layer.inside] for layer in block}
     return found
 
 
@@ -84,41 +91,99 @@ def _decoder_prefix(model: Any) -> str:
     return next((f"{name}." for name, module in model.named_modules() if module is decoder and name), "")
 
 
-def _belongs(inside: str, preset: Targets) -> bool:
-    place, _, leaf = inside.rpartition(".")
-    if leaf in ROUTERS:
+def _named(model: Any, targets: str, wanted: Wanted, taken: dict[Layer, Role]) -> dict[Layer, Role]:
+    for word in wanted.words:
+        if not any(_belongs(role, word) for role in taken.values()):
+            asked = f"lora.targets={targets} matches" if len(wanted.words) == 1 else f"{word} of lora.targets={targets}"
+            verb = "" if len(wanted.words) == 1 else " matches"
+            msg = (
+                f"{asked}{verb} no layer of {type(model).__name__}. Its blocks have these linear layers: "
+                f"{_inventory(taken)}. Name what is there, take lora.targets=all_linear, or write an expression over "
+                "their names: lora.targets='re:…'."
+            )
+            raise ConfigError(msg)
+    return {layer: role for layer, role in taken.items() if any(_belongs(role, word) for word in wanted.words)}
+
+
+def _expressed(model: Any, targets: str, wanted: Wanted, taken: dict[Layer, Role]) -> dict[Layer, Role]:
+    assert wanted.expression
+    chosen = {layer: role for layer, role in taken.items() if wanted.expression.fullmatch(layer.name)}
+    if not chosen:
+        example = next((layer.name for layer in taken), "none")
+        msg = (
+            f"lora.targets={targets} matches no linear layer in the blocks of {type(model).__name__}. It must match "
+            f"whole names, such as {example}; the blocks have these: {_inventory(taken)}. Begin it with .* or mend it."
+        )
+        raise ConfigError(msg)
+    return chosen
+
+
+def _in_blocks(model: Any, targets: str, layers: str | None, chosen: dict[Layer, Role]) -> dict[Layer, Role]:
+    asked = read_layers(layers)
+    if asked is None:
+        return chosen
+    n_blocks = count_blocks(model)
+    numbers = asked.of(n_blocks)
+    absent = [number for number in numbers if not 0 <= number < n_blocks]
+    if absent:
+        msg = (
+            f"lora.layers={layers} asks for blocks that are not there: {type(model).__name__} has {n_blocks}, "
+            f"0 to {n_blocks - 1}. Name some of those, or take lora.layers=all."
+        )
+        raise ConfigError(msg)
+    kept = {layer: role for layer, role in chosen.items() if layer.block in numbers}
+    if not kept:
+        msg = (
+            f"lora.layers={layers} leaves nothing of lora.targets={targets}: those layers of {type(model).__name__} "
+            f"stand in blocks {_ranges(layer.block for layer in chosen)}. Name some of those."
+        )
+        raise ConfigError(msg)
+    return kept
+
+
+def count_blocks(model: Any) -> int:
+    """Return how many blocks the decoder has."""
+    prefix = _decoder_prefix(model)
+    matches = [_BLOCK.match(name) for name, _ in model.named_modules() if name.startswith(prefix)]
+    return 1 + max((int(match["block"]) for match in matches if match), default=-1)
+
+
+def _belongs(role: Role, word: Part | Group) -> bool:
+    if role.router:
         return False
-    in_attention = bool(_ATTENTION_PLACE.search(place)) or leaf in QUERY | VALUE | FUSED_QKV | OTHER_ATTENTION
-    match preset:
-        case Targets.qv:
-            return in_attention and leaf in QUERY | VALUE | FUSED_QKV
-        case Targets.attention:
-            return in_attention
-        case Targets.mlp:
-            return not in_attention and (bool(_MLP_PLACE.search(place)) or leaf in MLP)
-        case Targets.all_linear:
-            return True
+    return word is Group.all_linear or word == role.group or word in role.parts
 
 
-def _has_both(insides: Iterable[str]) -> bool:
-    leaves = {inside.rpartition(".")[2] for inside in insides}
-    return bool(leaves & FUSED_QKV) or (bool(leaves & QUERY) and bool(leaves & VALUE))
+def _inventory(taken: dict[Layer, Role]) -> str:
+    there = {layer.inside: str(role) for layer, role in taken.items()}
+    return ", ".join(f"{inside} ({role})" for inside, role in there.items()) or "none"
 
 
 def _shortest(chosen: dict[str, str], every: list[str]) -> tuple[str, ...]:
-    """Return the names inside a block, or full names where those would match layers outside the decoder too."""
+    """Return the names inside a block, or full names where those would match other layers too."""
     insides = tuple(dict.fromkeys(chosen.values()))
     endings = tuple(f".{inside}" for inside in insides)
     matched = {name for name in every if name.endswith(endings)}
     return insides if matched == set(chosen) else tuple(chosen)
 
 
-def _note(model: Any, preset: Targets, chosen: dict[str, str]) -> str | None:
+def _note(model: Any, wanted: Wanted, chosen: dict[Layer, Role]) -> str | None:
+    asked = {word for word in wanted.words if isinstance(word, Part)}
+    fused: dict[tuple[Part, ...], set[str]] = {}
+    for layer, role in chosen.items():
+        if asked & set(role.parts) and set(role.parts) - asked and role.group not in wanted.words:
+            fused.setdefault(role.parts, set()).add(layer.inside)
     notes = []
-    fused = sorted({inside for inside in chosen.values() if inside.rpartition(".")[2] in FUSED_QKV})
-    if preset is Targets.qv and fused:
-        notes.append(f"{', '.join(fused)} holds query, key and value in one layer, so key is adapted too")
-    if preset in {Targets.mlp, Targets.all_linear} and _has_packed_experts(model):
+    for parts, insides in fused.items():
+        more = [part for part in parts if part not in asked]
+        verb = "is" if len(more) == 1 else "are"
+        what = f"{', '.join(sorted(insides))} holds {joined(parts)} in one layer"
+        notes.append(f"{what}, so {joined(more)} {verb} adapted too")
+    guessed = {layer.inside: role for layer, role in chosen.items() if role.by_order and asked & set(role.parts)}
+    if guessed:
+        read = ", ".join(f"{inside} for {joined(role.parts)}" for inside, role in guessed.items())
+        notes.append(f"by their order alone were taken: {read}")
+    if {Group.mlp, Group.all_linear, Part.gate, Part.up, Part.down} & set(wanted.words) and _has_packed_experts(model):
         notes.append("the experts are stored as one tensor, not as linear layers, and get no adapter")
     return "; ".join(notes) or None
 
@@ -126,3 +191,34 @@ def _note(model: Any, preset: Targets, chosen: dict[str, str]) -> str | None:
 def _has_packed_experts(model: Any) -> bool:
     matrices_a_tensor = 3  # (expert, out, in)
     return any("expert" in name and value.ndim == matrices_a_tensor for name, value in model.named_parameters())
+
+
+def summary(names: Iterable[str]) -> str:
+    """Return the layers in few words, for the record: names inside a block, and which blocks where not all.
+
+    Args:
+        names: Those of `Chosen`.
+    """
+    everywhere, blocks = [], dict[str, list[int]]()
+    for name in names:
+        match = _BLOCK.match(name)
+        if match:
+            blocks.setdefault(match["inside"], []).append(int(match["block"]))
+        else:
+            everywhere.append(name)
+    by_blocks: dict[str, list[str]] = {}
+    for inside, numbers in blocks.items():
+        by_blocks.setdefault(_ranges(numbers), []).append(inside)
+    parts = [", ".join(everywhere)] if everywhere else []
+    parts += [f"{', '.join(insides)} in blocks {numbers}" for numbers, insides in by_blocks.items()]
+    return "; ".join(parts)
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

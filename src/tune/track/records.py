@@ -50,7 +50,7 @@ class TrialRecord:
 
     @property
     def cost(self) -> dict[str, float]:
-        """Return its costs by name: seconds, peak_gib, trainable_params, train_tokens."""
+        """Return its costs by name: seconds, peak_gib, trainable_params, trainable_share, train_tokens."""
         return {name[5:]: value for name, value in self.metrics.items() if name.startswith("cost/")}
 
 

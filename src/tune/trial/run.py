@@ -17,6 +17,7 @@ from tune.files import write_json
 from tune.model import adapt
 from tune.model.load import Base, load_base
 from tune.model.quantize import import_quietly
+from tune.model.targets import summary
 from tune.track.recorder import RunRecorder
 from tune.train.checkpoint import Checkpoints
 from tune.train.fit import Fitted, fit
@@ -95,6 +96,7 @@ def run_trial(
     checkpoints = _checkpoints(config, bench, folder) if whole_steps else None
     adapted = adapt.attach(base, config.lora, seed=config.seed)
     try:
+        recorder.tags({"tune.targets": summary(adapted.targets)})
         with meter.phase("train"), whole_steps() if whole_steps else nullcontext():
             fitted = _train(adapted, tokens, config, recorder=recorder, on=on, checkpoints=checkpoints)
         adapted = adapt.settle(adapted)
@@ -109,6 +111,7 @@ def run_trial(
     metrics = compare(before, tuned, config) | {
         "train/loss": _last_losses(fitted),
         "cost/trainable_params": float(adapted.trainable),
+        "cost/trainable_share": adapted.trainable / adapted.total,
         "cost/train_tokens": float(fitted.n_tokens),
         **meter.read(),
     }
