@@ -50,7 +50,7 @@ def test_a_condition_may_look_at_the_configuration_and_then_the_configured_value
     config = sweep(space)
 
     assert grid(parse_space(config), config) == [{"lora.rank": 4}, {"lora.rank": 8}]
-    assert configured(config, {"lora.rank": 8}).quantization.double is True
+    assert configured(config, {"lora.rank": 8}).quantization.double is False
 
     four_bit = compose(["quantization=nf4"])
     four_bit.sweep, four_bit.study.sampler = config.sweep, Sampler.grid

@@ -22,6 +22,11 @@ def impossible_method(lora: LoraConfig, quantization: QuantizationConfig, *, sea
             "every rank. Take quantization=none, or one of the methods "
             f"{', '.join(method for method in Method if method not in BEGUN_FROM_WEIGHTS)}."
         )
+    if lora.method is Method.dora and quantization.kind is QuantizationKind.int8:
+        yield (
+            "lora.method=dora is not allowed with quantization.kind=int8: PEFT cannot read the weights "
+            "back that it measures the rows' lengths of. Take quantization=none, nf4 or fp4, or another method."
+        )
     fast = lora.plus_ratio != LoraConfig().plus_ratio or "lora.plus_ratio" in searched
     if fast and lora.method is not Method.lora_plus and "lora.method" not in searched:
         given = (
