@@ -65,10 +65,20 @@ def test_groups_of_several_labels_are_drawn_together() -> None:
 @pytest.mark.parametrize(
     ("rows", "validation", "test", "words"),
     [
-        (plain(600), 500, 200, "data.validation=500 and data.test=200 leave nothing to train on: there are 600 rows"),
-        (plain(10), 10, 0, "data.validation=10 leave nothing to train on: there are 10 rows"),
+        (
+            plain(600),
+            500,
+            200,
+            "data.validation=500 and data.test=200 leave nothing to train on: after cleaning there are 600 rows",
+        ),
+        (plain(10), 10, 0, "data.validation=10 leave nothing to train on: after cleaning there are 10 rows"),
         (plain(10), 0.6, 0.5, "data.validation=0.6 and data.test=0.5 leave nothing to train on"),
-        (plain(2), None, None, "data.validation=null and data.test=null leave nothing to train on: there are 2 rows"),
+        (
+            plain(2),
+            None,
+            None,
+            "data.validation=null and data.test=null leave nothing to train on: after cleaning there are 2 rows",
+        ),
         ([], None, 0, "there are 0 rows"),
         ([row(i, group="one") for i in range(9)], 0.2, 0.2, "data.columns.group keeps rows of a group together"),
         ([row(i, group="one") for i in range(9)], 0.2, 0.2, "makes the 9 rows all one piece"),

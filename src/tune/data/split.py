@@ -128,7 +128,7 @@ def _asked(key: str, value: float | None, n_rows: int) -> _Asked:
 def _check_sizes(asked: Sequence[_Asked], n_rows: int) -> None:
     wanted = [one for one in asked if one]
     if wanted and sum(max(1, one.about) for one in wanted) > n_rows - 1:
-        there_are = f"there are {n_rows} rows" if n_rows > 1 else "there is 1 row"
+        there_are = "there is 1 row" if n_rows == 1 else f"there are {n_rows} rows"
         msg = (
             f"{' and '.join(map(str, wanted))} leave nothing to train on: after cleaning {there_are}, and "
             "each split needs at least one. Ask for fewer rows or smaller shares, or add rows."
