@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,21 +98,11 @@ def row(case: Case, peak: float) -> float:
     config = compose(case.words)
     found = estimate(config, read_architecture(config.model), lengths=lengths(config))
     error = found.peak / peak - 1
-    parts = (
-        "weights",
-        "adapter",
-        "gradients",
-        "optimizer",
-        "activations",
-        "logits",
-        "evaluation",
-        "overhead",
-        "loading",
-    )
+    parts = {name: size for name, size in asdict(found).items() if isinstance(size, float)}
     print(
         f"batch {case.batch}, rank {case.rank:2}, {case.quantization:4}: measured {peak:.2f} GiB, "
         f"estimated {found.peak:.2f} ({error:+.0%}); "
-        + ", ".join(f"{part} {getattr(found, part):.3f}" for part in parts),
+        + ", ".join(f"{name} {size:.3f}" for name, size in parts.items()),
         flush=True,
     )
     return error
