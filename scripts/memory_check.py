@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,19 @@ WORDS = [
     *("model=smollm2_135m", "model.device=cpu", "evaluate.general=none", "data.n_validation=16", "data.n_test=0"),
     *("train.max_steps=3", "train.warmup_share=0"),
 ]
-IMPORTS = """
+PROCESS = """
+import sys
 import tune.trial.run, tune.trial.command, tune.track.mlflow_store
 from tune.trial.run import quiet_libraries
 quiet_libraries()
 import accelerate, bitsandbytes, datasets, mlflow, peft, torch, transformers, trl
 from trl import SFTTrainer
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
+from tune.config.compose import compose
+from tune.model.load import load_tokenizer
+from tune.trial.task import model_folder, read_task
+config = compose(sys.argv[1:])
+task, tokenizer = read_task(config), load_tokenizer(config.model, model_folder(config, announce=print))
 """
 
 
@@ -56,9 +62,9 @@ CASES = [
 def main() -> int:
     """Print a line a configuration; return 1 where an estimate is more than a fifth away."""
     with tempfile.TemporaryDirectory(prefix="tune-memory-") as folder:
-        imports = measured([sys.executable, "-c", IMPORTS], folder)
-        print(f"imports: {imports:.2f} GiB", flush=True)
-        if sys.argv[1:] == ["imports"]:
+        process = measured([sys.executable, "-c", PROCESS, *CASES[0].words], folder)
+        print(f"a process about to load its model: {process:.2f} GiB", flush=True)
+        if sys.argv[1:] == ["process"]:
             return 0
         peaks = [
             measured([sys.executable, "-m", "tune", *case.words, f"track.folder='{folder}/{index}'"], folder)
@@ -92,21 +98,11 @@ def row(case: Case, peak: float) -> float:
     config = compose(case.words)
     found = estimate(config, read_architecture(config.model), lengths=lengths(config))
     error = found.peak / peak - 1
-    parts = (
-        "weights",
-        "adapter",
-        "gradients",
-        "optimizer",
-        "activations",
-        "logits",
-        "evaluation",
-        "overhead",
-        "loading",
-    )
+    parts = {name: size for name, size in asdict(found).items() if isinstance(size, float)}
     print(
         f"batch {case.batch}, rank {case.rank:2}, {case.quantization:4}: measured {peak:.2f} GiB, "
         f"estimated {found.peak:.2f} ({error:+.0%}); "
-        + ", ".join(f"{part} {getattr(found, part):.3f}" for part in parts if hasattr(found, part)),
+        + ", ".join(f"{name} {size:.3f}" for name, size in parts.items()),
         flush=True,
     )
     return error

@@ -12,7 +12,8 @@ from tune.config.schema import Config
 from tune.errors import ConfigError
 from tune.model.architectures import read_architecture, shipped
 from tune.model.load import Base
-from tune.model.memory import Estimate, Lengths, estimate, stored_bytes
+from tune.model.memory import HEAP_SHARE, Estimate, Lengths, estimate
+from tune.model.outline import stored_bytes
 from tune.model.quantize import footprint_gib
 from tune.model.trace import FourBitLinear, LiveBytes
 
@@ -77,7 +78,7 @@ def test_the_held_parts_of_a_toy_of_two_layers_by_hand() -> None:
 def test_the_peaks_are_sums_of_their_parts() -> None:
     found = estimate(toy_config(), toy(), overhead_gib=1.0)
 
-    held = found.weights + found.adapter + 1.0
+    held = found.weights + found.adapter + found.heap + 1.0
     assert found.peak_evaluation == pytest.approx(held + found.evaluation)
     at_most = held + found.optimizer + found.activations + found.logits
     assert held + found.optimizer + found.activations <= found.peak_training <= at_most
@@ -114,6 +115,40 @@ def test_weights_are_as_large_as_those_of_the_loaded_model(
 
     # Beside the weights a four-bit model counts its tables; both round a block up.
     assert found.weights == pytest.approx(footprint_gib(base.model), rel=0.01)
+
+
+def test_a_four_bit_base_on_a_cpu_keeps_the_pages_of_its_checkpoint_where_some_weights_lie_in_them() -> None:
+    config, sizes = toy_config(), toy()
+    config.quantization.kind = QuantizationKind.nf4
+    sizes.dtype = torch.float32
+
+    same = estimate(config, sizes)
+    sizes.dtype = torch.bfloat16
+    converted = estimate(config, sizes)
+    config.model.device = Device.cuda
+
+    assert same.mapped * GIB == pytest.approx(2 * (592 - 16) * 4)  # the linear layers of two blocks
+    assert (converted.mapped, estimate(config, sizes).mapped) == (0, 0)
+
+
+def test_on_a_cpu_the_heap_keeps_a_share_of_a_step_and_on_a_gpu_nothing() -> None:
+    config = toy_config()
+    on_cpu = estimate(config, toy())
+    config.model.device = Device.cuda
+    on_gpu = estimate(config, toy())
+
+    assert on_cpu.heap == pytest.approx(HEAP_SHARE * (on_cpu.activations + on_cpu.logits), rel=0.2)
+    assert (on_gpu.heap, on_gpu.overhead) == (0, 0)
+
+
+def test_scoring_holds_three_times_the_logits() -> None:
+    # A vocabulary of 1000 beside 8 wide layers: 8 texts of 16 tokens have 8 * 16 * 1000 logits of 4 bytes.
+    sizes = toy()
+    sizes.vocab_size = 1000
+
+    found = estimate(toy_config(), sizes)
+
+    assert found.evaluation * GIB == pytest.approx(3 * 8 * 16 * 1000 * 4, rel=0.1)
 
 
 def test_a_frozen_layer_saves_nothing_and_a_trained_one_its_input() -> None:

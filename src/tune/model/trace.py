@@ -192,8 +192,10 @@ def scoring_bytes(model: Any, *, batch: int, length: int) -> int:
     with torch.no_grad(), LiveBytes(model) as live, _tiled_attention():
         inputs = _inputs(batch, length)
         logits = model(**inputs, use_cache=False).logits[:, :-1]  # (B, T - 1, V)
-        nn.functional.cross_entropy(logits.float().transpose(1, 2), inputs["input_ids"][:, 1:], reduction="none")
-        del logits
+        # The vocabulary is not the last axis there, so log_softmax copies its input before it makes its result.
+        copied = logits.float().transpose(1, 2).contiguous()
+        nn.functional.cross_entropy(copied, inputs["input_ids"][:, 1:], reduction="none")
+        del logits, copied
     return int(live.peak)
 
 
