@@ -49,10 +49,10 @@ def forget_unused(parent: Path, *, days: float) -> None:
     """
     before = time.time() - days * 24 * 3600
     for folder in parent.iterdir():
-        manifest = folder / files.MANIFEST
-        if manifest.is_file() and manifest.stat().st_mtime < before:
-            shutil.rmtree(folder, ignore_errors=True)
-            _lock_file(folder).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another process was there first, or it is another user's
+            if (folder / files.MANIFEST).stat().st_mtime < before:
+                shutil.rmtree(folder)
+                _lock_file(folder).unlink()
 
 
 def _lock_file(folder: Path) -> Path:

@@ -10,6 +10,8 @@ from tune.config.compose import compose, difference, from_yaml, leaves, sweep_na
 from tune.config.schema import Config
 from tune.errors import ConfigError
 
+ROWS = ["data=jsonl", "data.path=rows.jsonl"]
+
 
 @pytest.mark.parametrize(
     ("override", "words"),
@@ -59,6 +61,19 @@ def test_a_mistake_names_the_key_and_a_way_out(override: str, words: list[str]) 
         (["lora.layers=top 0"], ["lora.layers=top 0"]),
         (["lora.layers=7-3"], ["lora.layers=7-3", "0+2+5"]),
         (["lora.layers=0+x"], ["lora.layers=0+x"]),
+        ([*ROWS, "data.balance.how=cap"], ["data.balance.how=cap needs data.balance.cap"]),
+        ([*ROWS, "data.balance.cap=5"], ["data.balance.cap=5 has no effect with data.balance.how=none"]),
+        ([*ROWS, "data.balance.column=kind"], ["data.balance.column=kind has no effect"]),
+        ([*ROWS, "data.mix.share=0.1"], ["data.mix.share needs data.mix.path"]),
+        ([*ROWS, "data.mix.share=1.1"], ["data.mix.share=1.1", "from 0 to 1"]),
+        ([*ROWS, "data.layout=columns"], ["data.columns.question and data.columns.answer"]),
+        ([*ROWS, "data.columns.question=q"], ["data.columns.answer is not set"]),
+        ([*ROWS, "data.clean.min_words=9", "data.clean.max_words=3"], ["data.clean.min_words=9", "no row can stay"]),
+        ([*ROWS, "data.validation=1.5"], ["data.validation=1.5", "a whole number of rows"]),
+        (["data.validation=0.1"], ["data.validation set what is done with rows of files", "generated"]),
+        (["data.clean.min_words=3"], ["data.clean set what is done with rows of files"]),
+        (["data.columns.label=kind", "data.balance.how=resample"], ["data.columns set", "data.balance.how=resample"]),
+        (["+sweep=mix_share"], ["data.mix.share needs data.mix.path"]),
         (["lora.rank=0", "lora.alpha=0"], ["lora.rank=0", "lora.alpha=0"]),
     ],
 )

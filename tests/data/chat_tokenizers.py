@@ -7,6 +7,8 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from tune.examples import Example, Message
+
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -14,6 +16,18 @@ CHATML = (
 
 CHATML_MARKS = ("<|im_start|>", "<|im_end|>")
 LLAMA_MARKS = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+
+CHAT = Example(
+    id="chat",
+    messages=(
+        Message(role="system", content="S"),
+        Message(role="user", content="a"),
+        Message(role="assistant", content="b"),
+        Message(role="user", content="c"),
+    ),
+    answer="d",
+)
+"""Two questions behind a system message."""
 
 
 def by_character(*marks: str, end: str, begin: str | None = None, template: str | None = None) -> Any:

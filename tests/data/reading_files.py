@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from pyarrow import parquet
 
 from tune.config.data import ColumnsConfig, Layout
 from tune.data.source import Source, read_rows
+from tune.errors import DataError
 from tune.examples import Example
 
 PAIRS = [("What is 2 + 2?", "4"), ('Say "hi", please', "hi,\nthen"), ("Größe\u2028?", "日本 🙂"), ("Nothing?", "")]
@@ -46,3 +48,14 @@ def read(file: Path, *, layout: Layout = Layout.auto, **columns: str) -> Source:
 def content(examples: Iterable[Example]) -> list[tuple[list[tuple[str, str]], str]]:
     """What the examples say, without their ids."""
     return [([(turn.role, turn.content) for turn in row.messages], row.answer) for row in examples]
+
+
+def refusal(file: Path, text: str | bytes) -> str:
+    """What is said of a file with this content."""
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(DataError) as caught:
+        read(file)
+    said = str(caught.value)
+    assert said.startswith(f"{file} ")
+    assert "\n" not in said
+    return said.removeprefix(f"{file} ")

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.data.plant import chat
 from tune.config.data import CleanRowsConfig
-from tune.data.duplicates import Clusters, exact_duplicates, near_duplicates
+from tune.data.clusters import Clusters
+from tune.data.duplicates import exact_duplicates, near_duplicates
 from tune.data.similar import Measure, near_texts
 from tune.data.words import Vocabulary, common, fold, windows, words
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.chat_tokenizers import CHATML, CHATML_MARKS, LLAMA_MARKS, by_character, by_pieces, published
+from tests.data.chat_tokenizers import CHAT, CHATML, CHATML_MARKS, LLAMA_MARKS, by_character, by_pieces, published
 from tune.config.data import Learn
-from tune.data.mask import pieces, prompt_ids, tokenize, tokenize_all
+from tune.data.mask import pieces, tokenize, tokenize_all
 from tune.errors import DataError
 from tune.examples import Example, Message
 
@@ -24,17 +24,6 @@ SMOLLM2 = (
 )
 
 QUESTION = Example(id="e", messages=(Message(role="user", content="hi"),), answer="ok")
-
-CHAT = Example(
-    id="chat",
-    messages=(
-        Message(role="system", content="S"),
-        Message(role="user", content="a"),
-        Message(role="assistant", content="b"),
-        Message(role="user", content="c"),
-    ),
-    answer="d",
-)
 
 
 def chatml(template: str = CHATML) -> Any:
@@ -254,7 +243,9 @@ def test_learned_is_what_the_assistant_says_and_generation_starts_from_the_rest(
     assert "".join(tokenizer.convert_ids_to_tokens(tokens.ids[tokens.learned].tolist())) == "".join(
         f"{answer}<|im_end|>\n" for answer in expected
     )
-    assert tokens.ids[: tokens.n_prompt].tolist() == prompt_ids(tokenizer, example)
+    asked = [{"role": message.role, "content": message.content} for message in messages[:-1]]
+    started = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=True)["input_ids"]
+    assert tokens.ids[: tokens.n_prompt].tolist() == list(started)
 
 
 ROLES = ("user", "assistant")

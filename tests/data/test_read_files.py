@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.data.reading_files import as_csv, as_parquet, chat, content, lines, read
+from tests.data.reading_files import as_csv, as_parquet, chat, content, lines, read, refusal
 from tune.config.data import ColumnsConfig, DataConfig, DataFormat, Layout
 from tune.data.rows import json_lines, json_rows
 from tune.data.source import read_rows, read_source, source_digest
@@ -19,17 +19,6 @@ from tune.errors import DataError
 ROW = {"question": "q", "answer": "a"}
 TEXT = '{"question": "q", "answer": "a"}'
 MIB = 2**20
-
-
-def refusal(file: Path, text: str | bytes) -> str:
-    """What is said of a file with this content."""
-    file.write_bytes(text.encode() if isinstance(text, str) else text)
-    with pytest.raises(DataError) as caught:
-        read(file)
-    said = str(caught.value)
-    assert said.startswith(f"{file} ")
-    assert "\n" not in said
-    return said.removeprefix(f"{file} ")
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.ndjson", "rows.json", "rows.JSONL"])

@@ -13,24 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from tests.data.reading_files import as_csv, as_parquet, chat, content, read
+from tests.data.reading_files import as_csv, as_parquet, chat, content, read, refusal
 from tune.config.data import ColumnsConfig, Layout
 from tune.data.source import read_rows
 from tune.data.tables import csv_rows
 from tune.errors import DataError
 
 MIB = 2**20
-
-
-def refusal(file: Path, text: str | bytes) -> str:
-    """What is said of a file with this content."""
-    file.write_bytes(text.encode() if isinstance(text, str) else text)
-    with pytest.raises(DataError) as caught:
-        read(file)
-    said = str(caught.value)
-    assert said.startswith(f"{file} ")
-    assert "\n" not in said
-    return said.removeprefix(f"{file} ")
 
 
 def test_a_csv_row_counts_by_the_line_it_starts_on(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.chat_tokenizers import CHATML, CHATML_MARKS, LLAMA_MARKS, by_character, published
+from tests.data.chat_tokenizers import CHAT, CHATML, CHATML_MARKS, LLAMA_MARKS, by_character, published
 from tune.config.data import Learn
 from tune.data.mask import pieces, tokenize
 from tune.data.template import BUILT_IN, apply_template, fitting
@@ -13,16 +13,6 @@ from tune.data.template_check import check_template, end_ids
 from tune.errors import DataError
 from tune.examples import Example, Message
 
-CHAT = Example(
-    id="chat",
-    messages=(
-        Message(role="system", content="S"),
-        Message(role="user", content="a"),
-        Message(role="assistant", content="b"),
-        Message(role="user", content="c"),
-    ),
-    answer="d",
-)
 GEMMA_MARKS = ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>")
 
 

@@ -52,7 +52,13 @@ def test_batched_replies_are_those_of_one_token_at_a_time(model: LlamaForCausalL
     seen = []
 
     replies = generate_replies(
-        model, Numbers(), PROMPTS, max_new_tokens=6, batch_size=batch_size, on_progress=lambda d, n: seen.append((d, n))
+        model,
+        Numbers(),
+        PROMPTS,
+        max_new_tokens=6,
+        batch_size=batch_size,
+        end_ids=[1],
+        on_progress=lambda d, n: seen.append((d, n)),
     )
 
     assert replies == [one_by_one(model, prompt, 6) for prompt in PROMPTS]
@@ -60,10 +66,10 @@ def test_batched_replies_are_those_of_one_token_at_a_time(model: LlamaForCausalL
 
 
 def test_a_reply_ends_at_the_template_s_end_token_too(model: LlamaForCausalLM) -> None:
-    whole = generate_replies(model, Numbers(), PROMPTS[:1], max_new_tokens=6, batch_size=1)[0].split()
+    whole = generate_replies(model, Numbers(), PROMPTS[:1], max_new_tokens=6, batch_size=1, end_ids=[1])[0].split()
     end = int(whole[2])
 
-    cut = generate_replies(model, Numbers(), PROMPTS[:1], max_new_tokens=6, batch_size=1, end_ids=(end,))
+    cut = generate_replies(model, Numbers(), PROMPTS[:1], max_new_tokens=6, batch_size=1, end_ids=(1, end))
 
     assert cut == [" ".join(whole[: whole.index(str(end)) + 1])]
 

@@ -103,7 +103,7 @@ def test_a_four_bit_matrix_by_hand() -> None:
     assert stored_bytes(n, QuantizationConfig(), n_bytes=2) == 2 * n
 
 
-@pytest.mark.parametrize("kind", [QuantizationKind.none, QuantizationKind.nf4])
+@pytest.mark.parametrize("kind", [QuantizationKind.none, QuantizationKind.nf4, QuantizationKind.fp4])
 def test_weights_are_as_large_as_those_of_the_loaded_model(
     load: Callable[[QuantizationKind], Base], kind: QuantizationKind
 ) -> None:
@@ -115,6 +115,14 @@ def test_weights_are_as_large_as_those_of_the_loaded_model(
 
     # Beside the weights a four-bit model counts its tables; both round a block up.
     assert found.weights == pytest.approx(footprint_gib(base.model), rel=0.01)
+
+
+def test_a_kind_of_storage_whose_passes_are_not_known_is_refused() -> None:
+    config = toy_config()
+    config.quantization.kind = QuantizationKind.int8
+
+    with pytest.raises(ConfigError, match=r"quantization\.kind=int8 cannot be estimated"):
+        estimate(config, toy())
 
 
 def test_a_four_bit_base_on_a_cpu_keeps_the_pages_of_its_checkpoint_where_some_weights_lie_in_them() -> None:
@@ -261,7 +269,7 @@ def test_by_default_the_longest_sequences_that_the_settings_allow() -> None:
     length=st.integers(8, 64),
     more=st.sampled_from(["rank", "batch", "length"]),
     checkpointing=st.booleans(),
-    kind=st.sampled_from(QuantizationKind),
+    kind=st.sampled_from([kind for kind in QuantizationKind if kind is not QuantizationKind.int8]),
 )
 def test_more_is_never_less(
     rank: int, batch: int, length: int, more: str, checkpointing: bool, kind: QuantizationKind

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 from tune.config.data import Balance, DataConfig, DataFormat, Layout, Metric
 
+_OF_FILES = ("layout", "columns", "validation", "test")
+"""Settings that have no effect on generated rows."""
+
 
 def impossible_data(data: DataConfig, *, searched: frozenset[str]) -> Iterator[str]:
     """Yield a sentence for every combination that cannot work.
@@ -40,8 +43,11 @@ def _rows(data: DataConfig) -> Iterator[str]:
         yield (
             f"data.clean.min_words={clean.min_words} is above data.clean.max_words={clean.max_words}: no row can stay."
         )
-    if data.format is DataFormat.text_to_sql and (columns.label or columns.group):
-        yield "data.columns.label and data.columns.group name columns of a file; leave them out with data=text_to_sql."
+    if data.format is DataFormat.text_to_sql:
+        unused = [*_OF_FILES, *([] if data.mix.path else ["clean"])]
+        given = ", ".join(f"data.{name}" for name in unused if getattr(data, name) != getattr(DataConfig(), name))
+        if given:
+            yield f"{given} set what is done with rows of files; data=text_to_sql is generated: leave it out."
 
 
 def _training(data: DataConfig, searched: frozenset[str]) -> Iterator[str]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from tune.data.rows import BadRow, list_of, type_of
 from tune.data.text import MAX_ROW
-from tune.examples import Example, Message
+from tune.examples import Message
 
 ROLES = {"system": "system", "user": "user", "assistant": "assistant"}
 """Of ChatML `messages`."""
@@ -30,14 +29,6 @@ _MAX_ROLE = 40
 
 TOOL_KEYS = ("tool_calls", "function_call", "tool_call_id")
 """Keys of a turn that are refused where they hold something."""
-
-
-def read_chat(file: Path) -> list[Example]:
-    """Return the rows of a file; goes as soon as load.py reads through tune.data.source."""
-    from tune.config.data import ColumnsConfig, Layout
-    from tune.data.source import read_rows
-
-    return read_rows(file, Layout.auto, ColumnsConfig()).rows
 
 
 def messages_of(turns: Any, *, key: str) -> list[Message]:

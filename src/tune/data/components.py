@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from tune.data.clusters import Clusters
 from tune.data.draw import lot
 from tune.examples import Example
 
@@ -64,20 +65,13 @@ def _label(rows: Sequence[Example], members: list[int]) -> str | None:
 
 
 def _roots(rows: Sequence[Example], clusters: Sequence[int], keys: Sequence[bytes]) -> list[int]:
-    """Return for each row the index that stands for its component (a union-find over all ties)."""
-    parent = list(range(len(rows)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = index = parent[parent[index]]
-        return index
-
+    """Return for each row the index that stands for its component through all ties."""
+    together = Clusters(len(rows))
     first: dict[Hashable, int] = {}
     for index in range(len(rows)):
         for tie in _ties(rows[index], clusters[index], keys[index]):
-            one, other = root(first.setdefault(tie, index)), root(index)
-            parent[max(one, other)] = min(one, other)
-    return [root(index) for index in range(len(rows))]
+            together.join(first.setdefault(tie, index), index)
+    return together.numbers()
 
 
 def _ties(row: Example, cluster: int, key: bytes) -> Iterator[Hashable]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tune.config.data import Balance, DataConfig, DataFormat
 from tune.data.account import Taken, taken
 from tune.data.balance import balance_rows
-from tune.data.draw import content_key, lot
+from tune.data.draw import content_key, order_in_split
 from tune.data.leaks import HeldOut, find_leaks
 from tune.data.listener import Listener
 from tune.data.mix import mix_in
@@ -44,7 +44,7 @@ def divide(data: DataConfig, questions: Questions, listener: Listener) -> Splits
         raise DataError(msg) from error
     train, validation, test = ([rows[i] for i in part] for part in (parts.train, parts.validation, parts.test))
     if pool.test is not None:
-        test = sorted(pool.test, key=lambda row: lot(content_key(row), seed=data.seed, purpose="order"))
+        test = sorted(pool.test, key=lambda row: order_in_split(content_key(row), seed=data.seed))
     else:
         kept, step = _without_leaks(data, validation, {"test": test})
         validation, steps = [validation[i] for i in kept], [*steps, *step]

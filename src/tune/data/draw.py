@@ -11,6 +11,11 @@ def content_key(row: Example) -> bytes:
     return hashlib.blake2b(said.encode(), digest_size=16).digest()
 
 
+def order_in_split(key: bytes, *, seed: int) -> float:
+    """Return what the rows of a split are sorted by, so that the first n are a fair sample; from their keys."""
+    return lot(key, seed=seed, purpose="order")
+
+
 def lot(key: bytes, *, seed: int, purpose: str) -> float:
     """Return a number from 0 up to but not 1, the same for the same key, seed and purpose.
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tune.config.data import CleanRowsConfig
+from tune.data.clusters import Clusters
+from tune.data.draw import content_key
 from tune.data.similar import LEAST_WORDS, Measure, Progress, Text, near_texts
 from tune.data.words import COMMON_ROWS, COMMON_SHARE, TURN, Vocabulary, common, digest, fold, windows, within
 from tune.examples import Example
@@ -35,9 +37,7 @@ def exact_duplicates(rows: Sequence[Example]) -> Gone:
 
 def by_content(rows: Sequence[Example]) -> list[int]:
     """Return the indices of the rows in an order of what they say, and of ids where that is equal."""
-    keys = [
-        digest([text for turn in row.messages for text in (turn.role, turn.content)] + [row.answer]) for row in rows
-    ]
+    keys = [content_key(row) for row in rows]
     return sorted(range(len(rows)), key=lambda index: (keys[index], rows[index].id))
 
 
@@ -182,25 +182,3 @@ def _contradictions(rows: Sequence[Example], said: _Said) -> Gone:
         if answer != its_answer and question in linked:
             found.append((index, f"asks what {rows[other].id} asks and answers otherwise"))
     return sorted(found)
-
-
-class Clusters:
-    """Which of N rows belong together, directly or through others (union-find)."""
-
-    def __init__(self, n_rows: int) -> None:
-        self._parent = list(range(n_rows))
-
-    def join(self, one: int, two: int) -> None:
-        """Put two rows, and all that belong to either, together."""
-        one, two = self._root(one), self._root(two)
-        self._parent[max(one, two)] = min(one, two)
-
-    def numbers(self) -> list[int]:
-        """Return (N,) the index of the first row of each row's cluster."""
-        return [self._root(row) for row in range(len(self._parent))]
-
-    def _root(self, row: int) -> int:
-        while self._parent[row] != row:
-            self._parent[row] = self._parent[self._parent[row]]
-            row = self._parent[row]
-        return row

@@ -84,12 +84,6 @@ def tokenize_all(tokenizer: Any, examples: Iterable[Example], learn: Learn = Lea
         yield from mask(tokenizer, batch, learn)
 
 
-def prompt_ids(tokenizer: Any, example: Example) -> list[int]:
-    """Return (T,) the token ids of the question, ending where the answer starts."""
-    text = render(tokenizer, example, chat_of(example)[:-1], ask=True)
-    return _encode(tokenizer, [text])[0]
-
-
 def pieces(tokenizer: Any, tokens: Tokens) -> list[tuple[str, bool]]:
     """Return the text in runs of learned and not learned, special tokens visible."""
     edges = [0, *(np.flatnonzero(np.diff(tokens.learned)) + 1).tolist(), len(tokens.ids)]

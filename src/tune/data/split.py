@@ -30,7 +30,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tune.data.components import Component, components
-from tune.data.draw import content_key, lot
+from tune.data.draw import content_key, order_in_split
 from tune.data.strata import Want, apportion, hold_out, of_count, of_share
 from tune.errors import DataError
 from tune.examples import Example
@@ -112,7 +112,7 @@ def split_rows(
     parts = [
         [i for piece in pieces if held.get(piece.members) == place for i in piece.members] for place in (None, 0, 1)
     ]
-    order = [lot(key, seed=seed, purpose="order") for key in keys]
+    order = [order_in_split(key, seed=seed) for key in keys]
     train, first, second = (sorted(part, key=order.__getitem__) for part in parts)
     notes = _notes(rows, asked, (train, first, second), stratified=stratified)
     return Parts(train=train, validation=first, test=second, notes=tuple(notes))

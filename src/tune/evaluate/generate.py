@@ -11,7 +11,7 @@ def generate_replies(  # noqa: PLR0913 - a model and its tokenizer are one thing
     *,
     max_new_tokens: int,
     batch_size: int,
-    end_ids: Sequence[int] = (),
+    end_ids: Sequence[int],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Return one reply a prompt, in the order of the prompts, without special tokens.
@@ -22,7 +22,7 @@ def generate_replies(  # noqa: PLR0913 - a model and its tokenizer are one thing
         prompts: N lists of token ids, each ending where the reply starts.
         max_new_tokens: Longest reply, in tokens.
         batch_size: Prompts at once; similar lengths go together, so little is padded.
-        end_ids: Tokens that end a reply besides the tokenizer's end token, as chat templates have them.
+        end_ids: Tokens that end a reply; none: only its length does.
         on_progress: Is told (replies so far, N).
     """
     import torch
@@ -62,12 +62,7 @@ def _generate(
         max_new_tokens=max_new_tokens,
         do_sample=False,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=_ends(tokenizer, end_ids),
+        eos_token_id=list(end_ids) or None,
     )  # (B, T + new)
     texts = tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
     return [text.strip() for text in texts]
-
-
-def _ends(tokenizer: Any, more: Sequence[int]) -> list[int] | None:
-    """Return all tokens that end a reply; None where there is none."""
-    return sorted({*more, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])}) or None

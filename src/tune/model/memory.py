@@ -127,7 +127,8 @@ def estimate(
         overhead_gib: The process before a model is loaded; by default PROCESS_GIB on a CPU, and 0 on a GPU.
 
     Raises:
-        ConfigError: The target preset matches no layer, or this version of transformers cannot build the model.
+        ConfigError: The target preset matches no layer, this version of transformers cannot build the model, or
+            the base is in eight bits.
     """
     from tune.model import trace
     from tune.model.outline import outline

@@ -49,13 +49,20 @@ def outline(config: Config, hf_config: Any, dtype: Any) -> Outline:
         dtype: Format of what is not quantized, a torch.dtype.
 
     Raises:
-        ConfigError: The target preset matches no layer, or this version of transformers cannot build the model.
+        ConfigError: The target preset matches no layer, this version of transformers cannot build the model, or
+            the base is in eight bits.
     """
     import torch
 
     from tune.model.adapt import attach
     from tune.model.load import Base
 
+    if config.quantization.kind is QuantizationKind.int8:
+        msg = (
+            "the memory of quantization.kind=int8 cannot be estimated: its passes are not those of four bits, and were "
+            "never measured. Take none, nf4 or fp4."
+        )
+        raise ConfigError(msg)
     network = _network(config, hf_config, dtype)
     plain = _plain_bytes(network)
     weights, kept = _pack(network, config.quantization)

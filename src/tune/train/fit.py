@@ -31,8 +31,12 @@ class Fitted:
 
 def n_steps(train: TrainConfig, n_examples: int) -> int:
     """Return how many optimizer steps the training takes."""
-    each_epoch = math.ceil(math.ceil(n_examples / train.batch_size) / train.accumulation)
-    return train.max_steps or max(1, math.ceil(train.epochs * each_epoch))
+    return train.max_steps or max(1, math.ceil(train.epochs * steps_an_epoch(train, n_examples)))
+
+
+def steps_an_epoch(train: TrainConfig, n_examples: int) -> int:
+    """Return how many optimizer steps go over the examples once."""
+    return math.ceil(math.ceil(n_examples / train.batch_size) / train.accumulation)
 
 
 def fit(

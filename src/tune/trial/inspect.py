@@ -1,6 +1,5 @@
 """What `python -m tune data` looks at: the splits, their tokens, and what they make advisable."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from tune.data.advice import advise
 from tune.data.listener import Listener
 from tune.data.splits import Splits
 from tune.data.tokens import TokenTable
+from tune.train.fit import steps_an_epoch
 from tune.trial.prepare import prepare_tokens
 from tune.trial.task import Task, model_folder, read_task
 
@@ -42,13 +42,11 @@ def inspect_data(config: Config, listener: Listener) -> Inspected:
     task = read_task(config, listener)
     model = model_folder(config, announce=listener.announce)
     tokens = prepare_tokens(config, task.splits, model, listener)
-    train = config.train
-    steps = math.ceil(math.ceil(tokens.n_rows / train.batch_size) / train.accumulation)
     advice = advise(
         n_train=tokens.n_rows,
         n_tokens=tokens.n_tokens,
-        steps_per_epoch=steps,
-        epochs=train.epochs,
+        steps_per_epoch=steps_an_epoch(config.train, tokens.n_rows),
+        epochs=config.train.epochs,
         rank=config.lora.rank,
     )
     return Inspected(task=task, model=model, tokens=tokens, advice=tuple(advice))

@@ -12,8 +12,6 @@ from tune.data.tokens import TokenTable, training_tokens
 from tune.model.digest import tokenizer_digest
 from tune.model.load import load_tokenizer
 
-_N_CHECKED = 20
-
 
 def prepare_tokens(config: Config, splits: Splits, folder: Path, listener: Listener) -> TokenTable:
     """Return the tokens of the training split; they are made once for all trials and workers.
@@ -25,14 +23,15 @@ def prepare_tokens(config: Config, splits: Splits, folder: Path, listener: Liste
         listener: Is told how far it is.
 
     Raises:
-        ConfigError: The chat template is none, or one of another model family.
-        DataError: The template does not fit the rows, or every example is too long.
+        DataError: There is no chat template, it is another model family's or does not fit the rows, or every example is
+            too long.
+        AssetError: The tokenizer cannot be loaded, or the cache not be written.
     """
 
     def tokenizer() -> Any:
         loaded = load_tokenizer(config.model, folder)
         apply_template(loaded, config.data.template)
-        check_template(loaded, splits.train[:_N_CHECKED], config.data.learn)
+        check_template(loaded, splits.train, config.data.learn)
         return loaded
 
     return training_tokens(
