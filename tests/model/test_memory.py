@@ -7,6 +7,7 @@ import transformers
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tune.config.method import BEGUN_FROM_WEIGHTS, Method
 from tune.config.recipe import Device, ModelConfig, QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import ConfigError
@@ -123,6 +124,18 @@ def test_a_kind_of_storage_whose_passes_are_not_known_is_refused() -> None:
 
     with pytest.raises(ConfigError, match=r"quantization\.kind=int8 cannot be estimated"):
         estimate(config, toy())
+
+
+@pytest.mark.parametrize("method", Method)
+def test_a_method_is_estimated_or_refused(method: Method) -> None:
+    config = toy_config()
+    config.lora.method = method
+
+    if method in BEGUN_FROM_WEIGHTS:
+        with pytest.raises(ConfigError, match=f"lora.method={method} cannot be estimated"):
+            estimate(config, toy())
+    else:
+        assert estimate(config, toy()).trainable >= 512
 
 
 def test_a_four_bit_base_on_a_cpu_keeps_the_pages_of_its_checkpoint_where_some_weights_lie_in_them() -> None:

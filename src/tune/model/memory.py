@@ -128,7 +128,7 @@ def estimate(
 
     Raises:
         ConfigError: The target preset matches no layer, this version of transformers cannot build the model, or
-            the base is in eight bits.
+            method or quantization are none of those that can be estimated.
     """
     from tune.model import trace
     from tune.model.outline import outline

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from tune.config.method import BEGUN_FROM_WEIGHTS
 from tune.config.recipe import QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import ConfigError
@@ -50,19 +51,14 @@ def outline(config: Config, hf_config: Any, dtype: Any) -> Outline:
 
     Raises:
         ConfigError: The target preset matches no layer, this version of transformers cannot build the model, or
-            the base is in eight bits.
+            method or quantization are none of those that can be estimated.
     """
     import torch
 
     from tune.model.adapt import attach
     from tune.model.load import Base
 
-    if config.quantization.kind is QuantizationKind.int8:
-        msg = (
-            "the memory of quantization.kind=int8 cannot be estimated: its passes are not those of four bits, and were "
-            "never measured. Take none, nf4 or fp4."
-        )
-        raise ConfigError(msg)
+    _check_is_known(config)
     network = _network(config, hf_config, dtype)
     plain = _plain_bytes(network)
     weights, kept = _pack(network, config.quantization)
@@ -77,6 +73,22 @@ def outline(config: Config, hf_config: Any, dtype: Any) -> Outline:
         trainable=adapted.trainable,
         total=adapted.total,
     )
+
+
+def _check_is_known(config: Config) -> None:
+    """Refuse what would be estimated as something else."""
+    if config.quantization.kind is QuantizationKind.int8:
+        msg = (
+            "the memory of quantization.kind=int8 cannot be estimated: its passes are not those of four bits, and were "
+            "never measured. Take none, nf4 or fp4."
+        )
+        raise ConfigError(msg)
+    if config.lora.method in BEGUN_FROM_WEIGHTS:
+        msg = (
+            f"the memory of lora.method={config.lora.method} cannot be estimated: it begins from the weights, and these "
+            "are not read here. Estimate lora=lora with the same rank, and add an adapter that is not trained."
+        )
+        raise ConfigError(msg)
 
 
 def stored_bytes(n_weights: int, quantization: QuantizationConfig, *, n_bytes: int) -> int:
