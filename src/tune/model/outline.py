@@ -85,7 +85,7 @@ def _check_is_known(config: Config) -> None:
         raise ConfigError(msg)
     if config.lora.method in BEGUN_FROM_WEIGHTS:
         msg = (
-            f"the memory of lora.method={config.lora.method} cannot be estimated: it begins from the weights, and these "
+            f"the memory of lora.method={config.lora.method} cannot be estimated: it begins from the weights, and they "
             "are not read here. Estimate lora=lora with the same rank, and add an adapter that is not trained."
         )
         raise ConfigError(msg)
