@@ -6,8 +6,12 @@ import threading
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
+import optuna
+import psycopg
 import pytest
+import sqlalchemy
 
 from tests.postgres import Postgres
 from tests.study.test_attempts import DONE
@@ -108,6 +112,31 @@ def test_a_result_is_told_once_although_the_database_restarts(tmp_path: Path, po
     assert told == [True]
     assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE"]
     assert not end(study, claimed.number, DONE, value=0.7)
+    engine(study).dispose()
+
+
+@pytest.mark.parametrize("statement", ["FROM trials", "FROM trial_values", "FROM trial_user_attributes"])
+def test_a_connection_lost_amid_a_reading_counts_as_away(tmp_path: Path, postgres: Postgres, statement: str) -> None:
+    # Optuna catches the loss in the second statement and asks once more, which SQLAlchemy refuses in other words.
+    url = postgres.url(f"amid_{uuid.uuid4().hex}")
+    config = compose(["+sweep=smoke", f"study.storage='{url}'", "study.sampler=random", "study.n_trials=2"])
+    study, _ = open_study(config, tmp_path)
+    study.enqueue_trial({"lora.rank": 2})
+    cut: list[str] = []
+
+    def lose(_: Any, cursor: Any, text: str, *__: object) -> None:
+        if statement in text and not cut:
+            cut.append(text)
+            with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s)", [cursor.connection.info.backend_pid])
+
+    sqlalchemy.event.listen(engine(study), "before_cursor_execute", lose)
+    with pytest.raises(optuna.exceptions.StorageInternalError) as lost:
+        study.get_trials(deepcopy=False)
+
+    assert cut
+    assert is_away(lost.value)
+    assert [trial.state.name for trial in patiently(lambda: study.get_trials(deepcopy=False), limit_s=5)] == ["WAITING"]
     engine(study).dispose()
 
 

@@ -139,7 +139,7 @@ def unless_away() -> Iterator[None]:
 
 def is_away(error: BaseException | None) -> bool:
     """Return whether the database could not be reached, or was kept locked, and may be there again in a moment."""
-    from sqlalchemy.exc import InterfaceError, OperationalError
+    from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackError
 
     while error is not None:
         if isinstance(error, LockHeldError):
@@ -148,7 +148,8 @@ def is_away(error: BaseException | None) -> bool:
             return "sqlite" not in type(error.orig).__module__ or "locked" in str(error.orig)
         if getattr(error, "connection_invalidated", False):
             return True
-        error = error.__cause__
+        # Optuna asks once more after a lost connection; what that raises says only that there was one before.
+        error = error.__cause__ or (error.__context__ if isinstance(error, PendingRollbackError) else None)
     return False
 
 
