@@ -1,8 +1,9 @@
 """A training that was stopped goes on as if it never had been: the same losses, the same bytes."""
 
+import dataclasses
 import hashlib
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tune.config.recipe import TrainConfig
 from tune.errors import Diverged, Interrupted
 from tune.files import write_manifest
 from tune.train.checkpoint import Checkpoints
+from tune.train.evals import Eval
 from tune.train.fit import Fitted, fit
 from tune.train.watch import Follow
 
@@ -98,6 +100,38 @@ def test_a_training_with_a_rate_of_its_own_for_b_goes_on_to_the_same_bytes(tmp_p
     assert resumed.losses == unbroken.losses
     assert again == digest
     assert digest != train()[1], "the rate makes a difference"
+
+
+@pytest.mark.parametrize(("stop_at", "in_eval"), [(3, False), (3, True), (4, False), (7, False)])
+def test_a_stopped_training_goes_on_with_the_same_measurements(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast, stop_at: int, in_eval: bool
+) -> None:
+    # With two measurements in nine steps they are due after steps 3 and 6; a stop at 3 comes before or inside one.
+    def go(folder: Path, stop_at: int | None) -> tuple[Fitted, list[Sequence[Eval]]]:
+        model, told = network(), []
+
+        def stop(step: int, _total: int, _loss: float) -> None:
+            if step == stop_at and not in_eval:
+                raise Interrupted
+
+        def measure() -> float:
+            if in_eval and stop_at is not None:
+                raise Interrupted
+            return float(sum(p.detach().norm() for p in model.parameters() if p.requires_grad))
+
+        follow = Follow(on_step=stop, checkpoints=Checkpoints(folder, recipe="r"), measure=measure, on_eval=told.append)
+        train = dataclasses.replace(TRAIN, evals=2)
+        return fit(model, tokenizer, ROWS, train, seed=3, follow=follow), told
+
+    unbroken, all_told = go(tmp_path / "unbroken", None)
+    with pytest.raises(Interrupted):
+        go(tmp_path / "stopped", stop_at)
+    resumed, _ = go(tmp_path / "stopped", None)
+
+    assert [(each.index, each.step) for each in unbroken.evals] == [(1, 3), (2, 6)]
+    assert resumed.evals == unbroken.evals
+    assert resumed.losses == unbroken.losses
+    assert [len(told) for told in all_told] == [1, 2]
 
 
 def test_a_training_that_was_stopped_twice(tmp_path: Path, train) -> None:

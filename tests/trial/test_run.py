@@ -77,6 +77,21 @@ def test_the_loss_of_a_seeded_trial_is_what_it_was(run, tmp_path: Path) -> None:
     assert outcome.metrics["eval/loss"] == pytest.approx(KEPT_EVAL_LOSS, abs=2e-3)
 
 
+def test_measuring_on_the_way_changes_nothing_and_finds_what_the_end_finds(run, tmp_path: Path) -> None:
+    # Twelve examples in batches of four: three steps, so a trial of two steps ends where the second measurement is.
+    recorder = MemoryStore().trial_run(name="t", study_run_id=None, tags={})
+    words = ("lora.dropout=0.1", "train.schedule=constant", "train.warmup_share=0")
+    plain, shorter = run(tmp_path / "a", *words), run(tmp_path / "b", *words, "train.max_steps=2")
+
+    measured = run(tmp_path / "c", *words, "train.evals=2", recorder=recorder)
+
+    assert adapter_digest(tmp_path / "c") == adapter_digest(tmp_path / "a")
+    assert measured.metrics["train/loss"] == plain.metrics["train/loss"]
+    points = recorder._run.points["eval/step_loss"]
+    assert [point.step for point in points] == [1, 2]
+    assert points[1].value == pytest.approx(shorter.metrics["eval/loss"], abs=1e-6)
+
+
 def test_a_second_trial_on_the_same_base_equals_the_first(run, bench: Bench, tmp_path: Path) -> None:
     before = base_digest(bench)
 

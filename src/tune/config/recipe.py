@@ -190,6 +190,9 @@ class TrainConfig:
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
 
+    evals: int = 0
+    """How often the validation loss is measured on the way, evenly over the steps; the end needs none. At least 0."""
+
 
 class GeneralKnowledge(StrEnum):
     """What shows forgetting."""

@@ -66,6 +66,7 @@ RANGES: dict[str, Range] = {
     "train.weight_decay": _at_least(0),
     "train.max_grad_norm": _POSITIVE,
     "train.max_length": _at_least(8),
+    "train.evals": _at_least(0),
     "evaluate.limit": _at_least(1),
     "evaluate.n_shot": _at_least(0),
     "evaluate.batch_size": _at_least(1),

@@ -4,7 +4,7 @@
         adapter.safetensors      what is trained, by parameter name
         optimizer.safetensors    AdamW's moments, by place in the optimizer
         random.safetensors       torch's random states, as bytes
-        state.json               losses, scheduler, learning rates, random states of Python and NumPy
+        state.json               losses, measurements, scheduler, learning rates, random states of Python and NumPy
         trainer_state.json       transformers' own count of steps and epochs
         manifest.json            checksums; written last
 
@@ -21,6 +21,7 @@ from typing import Any
 
 from tune.failpoint import reach
 from tune.files import is_intact, write_json, write_manifest
+from tune.train.evals import Eval
 
 _ADAPTER, _OPTIMIZER, _RANDOM = "adapter.safetensors", "optimizer.safetensors", "random.safetensors"
 
@@ -72,7 +73,7 @@ class Checkpoints:
         return sorted(self._folder.glob("step-*"))
 
 
-def capture(trainer: Any, folder: Path, *, losses: list[float]) -> None:
+def capture(trainer: Any, folder: Path, *, losses: list[float], evals: list[Eval]) -> None:
     """Write where a transformers trainer stands, between two optimizer steps."""
     import numpy as np
     import torch
@@ -91,6 +92,7 @@ def capture(trainer: Any, folder: Path, *, losses: list[float]) -> None:
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - the state that libraries draw from
     state = {
         "losses": losses,
+        "evals": [each.to_json() for each in evals],
         "groups": moments["param_groups"],
         "scheduler": trainer.lr_scheduler.state_dict(),
         "python": random.getstate(),
@@ -103,6 +105,11 @@ def capture(trainer: Any, folder: Path, *, losses: list[float]) -> None:
 def losses_until(folder: Path) -> list[float]:
     """Return the training losses of the steps before a checkpoint."""
     return list(_state(folder)["losses"])
+
+
+def evals_until(folder: Path) -> list[Eval]:
+    """Return the measurements of the validation loss before a checkpoint."""
+    return [Eval(**each) for each in _state(folder)["evals"]]
 
 
 def restore_weights(trainer: Any, folder: Path) -> None:

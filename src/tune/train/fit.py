@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tune.config.recipe import TrainConfig
-from tune.train.checkpoint import losses_until, restore_optimizer, restore_random, restore_weights
+from tune.train.checkpoint import evals_until, losses_until, restore_optimizer, restore_random, restore_weights
+from tune.train.evals import Eval
 from tune.train.loss import answer_loss
 from tune.train.rates import with_own_rates
 from tune.train.watch import Follow, watcher
@@ -24,6 +25,9 @@ class Fitted:
 
     losses: tuple[float, ...]
     """Training loss of each step, nats a token."""
+
+    evals: tuple[Eval, ...]
+    """Measurements of the validation loss on the way."""
 
     n_tokens: int
     """Tokens that went through the model, padding left out."""
@@ -62,7 +66,7 @@ def fit(
         Diverged: The loss or the gradient norm became NaN or infinite.
     """
     total = n_steps(train, len(rows))
-    watch = watcher(total, follow)
+    watch = watcher(total, follow, evals=train.evals)
     with tempfile.TemporaryDirectory(prefix="tune-") as folder, _own_forward(model):
         weights = [(parameter, parameter.data) for parameter in model.parameters() if parameter.requires_grad]
         trainer = _trainer_class()(
@@ -82,12 +86,13 @@ def fit(
         watch.trainer = trainer
         came_from = follow.checkpoints.newest() if follow.checkpoints else None
         if came_from:
-            watch.losses = losses_until(came_from)
+            watch.losses, watch.evals.found = losses_until(came_from), evals_until(came_from)
         trainer.train(resume_from_checkpoint=str(came_from) if came_from else None)
     model.eval()
     return Fitted(
         steps=trainer.state.global_step,
         losses=tuple(watch.losses),
+        evals=tuple(watch.evals.found),
         n_tokens=round(_n_tokens(rows) * trainer.state.epoch),
     )
 

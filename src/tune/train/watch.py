@@ -1,13 +1,14 @@
-"""Follows a training: passes on each step's loss, stops where it is not finite, and leaves checkpoints behind."""
+"""Follows a training: passes on each step's loss, measures on the way, and leaves checkpoints behind."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tune.errors import Diverged, Interrupted
 from tune.train.checkpoint import Checkpoints, capture
+from tune.train.evals import Eval, Evals, eval_steps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,11 +19,23 @@ class Follow:
     """Is told (step, steps in all, loss) after each optimizer step; may raise to stop."""
 
     checkpoints: Checkpoints | None = None
-    """Where to go on from, and what to leave behind: now and then, and where `on_step` raises Interrupted."""
+    """Where to go on from, and what to leave behind: now and then, and where anything here raises Interrupted."""
+
+    measure: Callable[[], float] = lambda: math.nan
+    """Returns the validation loss, nats a token; draws no random numbers and leaves the model in its mode."""
+
+    on_eval: Callable[[Sequence[Eval]], None] = lambda _: None
+    """Is told all measurements so far after each one, those before a checkpoint too; may raise to stop."""
 
 
-def watcher(total: int, follow: Follow) -> Any:
-    """Return a trainer callback; its attribute `trainer` is to be set before the training starts."""
+def watcher(total: int, follow: Follow, *, evals: int = 0) -> Any:
+    """Return a trainer callback; its attribute `trainer` is to be set before the training starts.
+
+    Args:
+        total: Optimizer steps in all.
+        follow: Is told what happens.
+        evals: How often the validation loss is measured on the way.
+    """
     from transformers import TrainerCallback
 
     class Watcher(TrainerCallback):  # type: ignore[misc] # transformers is late and untyped here
@@ -30,6 +43,7 @@ def watcher(total: int, follow: Follow) -> Any:
 
         def __init__(self) -> None:
             self.losses: list[float] = []
+            self.evals = Evals(eval_steps(total, evals), follow.measure, follow.on_eval)
             self.trainer: Any = None
             self._kept = time.monotonic()
 
@@ -42,11 +56,16 @@ def watcher(total: int, follow: Follow) -> Any:
             self.losses.append(loss)
             try:
                 follow.on_step(state.global_step, total, loss)
+                self.evals.after(state.global_step)
             except Interrupted:
                 self._keep(state.global_step)
                 raise
             if follow.checkpoints and time.monotonic() - self._kept >= follow.checkpoints.every_s:
                 self._keep(state.global_step)
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+            """Make up for a measurement that was due when the training was stopped."""
+            self.evals.after(state.global_step)
 
         def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
             """Keep the end too: what comes after may take longer than the training."""
@@ -54,7 +73,9 @@ def watcher(total: int, follow: Follow) -> Any:
 
         def _keep(self, step: int) -> None:
             if follow.checkpoints:
-                follow.checkpoints.write(step, lambda folder: capture(self.trainer, folder, losses=self.losses))
+                follow.checkpoints.write(
+                    step, lambda folder: capture(self.trainer, folder, losses=self.losses, evals=self.evals.found)
+                )
             self._kept = time.monotonic()
 
     return Watcher()

@@ -1,7 +1,8 @@
 """Measure a model, adapted or not, on everything that is reported; and compare two such measurements."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from tune.config.data import Learn
 from tune.config.metrics import PREFIX
 from tune.config.schema import Config
-from tune.data.mask import tokenize_all
+from tune.data.mask import Tokens, tokenize_all
 from tune.data.template_check import end_ids
 from tune.errors import EvaluationError
 from tune.evaluate.generate import generate_replies
@@ -73,8 +74,7 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
         Diverged: A score is NaN or infinite.
     """
     asked, evaluate = task.splits.validation, config.evaluate
-    # Only the last answer counts here, whatever is learned: its question's tokens are what a reply is generated from.
-    tokens = list(tokenize_all(tokenizer, asked, Learn.last))
+    tokens = _tokens(tokenizer, task)
     replies = generate_replies(
         model,
         tokenizer,
@@ -84,13 +84,7 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
         batch_size=evaluate.generation_batch_size,
         on_progress=lambda done, total: on("answers", done, total),
     )
-    surprise = measure_surprise(
-        model,
-        [(item.ids.tolist(), item.n_prompt) for item in tokens],
-        batch_size=evaluate.batch_size,
-        pad_id=tokenizer.pad_token_id,
-        on_progress=lambda done, total: on("perplexity", done, total),
-    )
+    surprise = _surprise(model, tokenizer, config, tokens, on=lambda done, total: on("perplexity", done, total))
     scores = {metric.value: score_replies(asked, replies, metric) for metric in config.data.metrics}
     ids = {"task": tuple(example.id for example in asked)}
     if task.bank is not None:
@@ -106,6 +100,28 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
         scores |= {"general/right": choices.correct, "general/logprob": choices.right_logprob}
         ids |= {"general": choices.ids, "subject": choices.subjects}
     return Measured(fingerprint=fingerprint, scores=scores, ids=ids, replies=tuple(replies), surprise=surprise)
+
+
+def validation_loss(model: Any, tokenizer: Any, config: Config, task: Task, *, on: Progress) -> Callable[[], float]:
+    """Return what measures eval/loss of a model as it stands then, as `measure` does at the end.
+
+    The call raises Diverged where a log-likelihood is NaN or infinite.
+    """
+    tokens = cache(lambda: _tokens(tokenizer, task))  # most trainings never ask
+    return lambda: _surprise(model, tokenizer, config, tokens(), on=lambda done, total: on("eval", done, total)).loss
+
+
+def _tokens(tokenizer: Any, task: Task) -> list[Tokens]:
+    # Only the last answer counts here, whatever is learned: its question's tokens are what a reply is generated from.
+    return list(tokenize_all(tokenizer, task.splits.validation, Learn.last))
+
+
+def _surprise(
+    model: Any, tokenizer: Any, config: Config, tokens: Sequence[Tokens], *, on: Callable[[int, int], None]
+) -> Surprise:
+    texts = [(item.ids.tolist(), item.n_prompt) for item in tokens]
+    size = config.evaluate.batch_size
+    return measure_surprise(model, texts, batch_size=size, pad_id=tokenizer.pad_token_id, on_progress=on)
 
 
 def compare(base: Measured, tuned: Measured, config: Config) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """One trial: base, adapter, training, scores, deltas. Here the siblings meet."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ from tune.model.quantize import import_quietly
 from tune.model.targets import summary
 from tune.track.recorder import RunRecorder
 from tune.train.checkpoint import Checkpoints
+from tune.train.evals import Eval
 from tune.train.fit import Fitted, fit
 from tune.train.watch import Follow
 from tune.trial.baseline import Baseline, fingerprint
-from tune.trial.measure import Measured, Progress, compare, measure
+from tune.trial.measure import Measured, Progress, compare, measure, validation_loss
 from tune.trial.meter import Meter
 from tune.trial.outcome import Outcome, State
 from tune.trial.prepare import prepare_tokens
@@ -98,7 +99,11 @@ def run_trial(
     try:
         recorder.tags({"tune.targets": summary(adapted.targets)})
         with meter.phase("train"), whole_steps() if whole_steps else nullcontext():
-            fitted = _train(adapted, tokens, config, recorder=recorder, on=on, checkpoints=checkpoints)
+            follow = _follow(
+                recorder, on, checkpoints, validation_loss(adapted.model, base.tokenizer, config, task, on=on)
+            )
+            rows = tokens.dataset()
+            fitted = fit(adapted.model, base.tokenizer, rows, config.train, seed=config.seed, follow=follow)
         adapted = adapt.settle(adapted)
         adapt.save(adapted, folder / "adapter")
         with meter.phase("evaluate"):
@@ -153,21 +158,17 @@ def quiet_libraries() -> None:
     datasets.disable_progress_bars()
 
 
-def _train(
-    adapted: adapt.Adapted,
-    tokens: TokenTable,
-    config: Config,
-    *,
-    recorder: RunRecorder,
-    on: Progress,
-    checkpoints: Checkpoints | None,
-) -> Fitted:
+def _follow(
+    recorder: RunRecorder, on: Progress, checkpoints: Checkpoints | None, measure_loss: Callable[[], float]
+) -> Follow:
     def on_step(step: int, total: int, loss: float) -> None:
         recorder.metrics({"train/step_loss": loss}, step=step)
         on("train", step, total)
 
-    follow = Follow(on_step=on_step, checkpoints=checkpoints)
-    return fit(adapted.model, adapted.base.tokenizer, tokens.dataset(), config.train, seed=config.seed, follow=follow)
+    def on_eval(evals: Sequence[Eval]) -> None:
+        recorder.metrics({"eval/step_loss": evals[-1].loss}, step=evals[-1].step)
+
+    return Follow(on_step=on_step, checkpoints=checkpoints, measure=measure_loss, on_eval=on_eval)
 
 
 def _checkpoints(config: Config, bench: Bench, folder: Path) -> Checkpoints:
