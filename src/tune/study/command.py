@@ -34,6 +34,7 @@ from tune.track.output import print_no_secrets
 from tune.track.place import open_store
 from tune.track.recorder import RunStatus
 from tune.track.records import StudyRecord
+from tune.track.repeats import ranked_points
 from tune.track.store import RunStore
 from tune.trial.bar import Bar
 from tune.trial.task import read_task
@@ -109,8 +110,8 @@ def _supervise(study: Any, config: Config, folder: StudyFolder, screen: Screen, 
         recorder.text("data.json", splits.to_json())
         with screen:
             now = Supervisor(study=study, config=config, runs=folder.runs, store=store, watcher=screen).run()
-        best = now.ranked()[:1]
-        recorder.metrics({f"best/{now.metric}": best[0].metrics[now.metric]} if best else {})
+        best = ranked_points(now)[:1]  # with one seed each, the best trial
+        recorder.metrics({f"best/{now.metric}": best[0].mean(now.metric)} if best else {})
         status = parent_status(now)
     except TuneError:
         raise  # it pauses: the same command goes on
