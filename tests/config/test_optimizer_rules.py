@@ -4,6 +4,7 @@ import pytest
 
 from tune.config import rules
 from tune.config.compose import compose
+from tune.config.method import Method
 from tune.config.optimizer import Optimizer
 from tune.errors import ConfigError
 
@@ -12,6 +13,8 @@ from tune.errors import ConfigError
 def test_on_a_processor_all_but_the_paged_ones_are_allowed(optimizer: Optimizer) -> None:
     config = compose([f"train.optimizer={optimizer}", "model.device=cpu"])
 
+    if optimizer is Optimizer.galore:
+        pytest.skip("it is for lora.method=full alone: see below")
     if optimizer.is_paged:
         with pytest.raises(ConfigError, match=rf"train\.optimizer={optimizer} is not allowed with model\.device=cpu"):
             rules.check(config)
@@ -28,6 +31,27 @@ def test_momentum_belongs_to_sgd(optimizer: Optimizer) -> None:
     else:
         with pytest.raises(ConfigError, match=rf"train\.momentum=0\.9 has no effect with train\.optimizer={optimizer}"):
             rules.check(config)
+
+
+@pytest.mark.parametrize("method", Method)
+def test_galore_is_for_whole_matrices(method: Method) -> None:
+    config = compose([f"lora.method={method}", "train.optimizer=galore"])
+
+    if method == "full":
+        rules.check(config)
+    else:
+        with pytest.raises(ConfigError, match=rf"galore is not allowed with lora\.method={method}.*adamw"):
+            rules.check(config)
+
+
+def test_a_decay_that_galore_is_not_handed_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"train\.weight_decay=0\.1 has no effect with train\.optimizer=galore"):
+        rules.check(compose(["train.optimizer=galore", "train.weight_decay=0.1"]))
+
+
+def test_the_rank_of_galore_belongs_to_it() -> None:
+    with pytest.raises(ConfigError, match=r"train\.galore_rank=8 has no effect with train\.optimizer=adamw"):
+        rules.check(compose(["train.galore_rank=8"]))
 
 
 def test_a_search_over_what_has_no_effect_is_refused() -> None:

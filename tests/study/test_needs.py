@@ -1,4 +1,4 @@
-"""An optimizer that needs a GPU is refused before anything starts where there is none."""
+"""An optimizer that needs a GPU, or a package, is refused before anything starts where there is none."""
 
 import os
 import subprocess
@@ -9,8 +9,8 @@ import pytest
 
 from tune.config.compose import compose
 from tune.errors import ConfigError
-from tune.study import machine
-from tune.study.needs import refuse_missing_gpu
+from tune.study import machine, needs
+from tune.study.needs import refuse_missing
 from tune.study.space import read_space
 
 GROUPS = """
@@ -30,7 +30,7 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_paged_optimizer_is_refused_with_a_way_out() -> None:
     with pytest.raises(ConfigError, match=r"train\.optimizer=paged_adamw_8bit needs a GPU.*adamw_8bit.*cuda"):
-        refuse_missing_gpu(compose(["train.optimizer=paged_adamw_8bit"]))
+        refuse_missing(compose(["train.optimizer=paged_adamw_8bit"]))
 
 
 def test_every_searched_optimizer_is_asked_and_the_one_that_none_has_is_not() -> None:
@@ -39,8 +39,8 @@ def test_every_searched_optimizer_is_asked_and_the_one_that_none_has_is_not() ->
     others = compose(["+sweep=smoke", "+sweep.space={train.optimizer:[adamw,sgd]}", "train.optimizer=paged_adamw_8bit"])
 
     with pytest.raises(ConfigError, match="paged_adamw_32bit needs a GPU"):
-        refuse_missing_gpu(config, read_space(config))
-    refuse_missing_gpu(others, read_space(others))
+        refuse_missing(config, read_space(config))
+    refuse_missing(others, read_space(others))
 
 
 def test_options_of_the_group_are_asked_too(tmp_path: Path) -> None:
@@ -51,7 +51,15 @@ def test_options_of_the_group_are_asked_too(tmp_path: Path) -> None:
     config = compose(["+sweep=own"], config_dir=tmp_path)
 
     with pytest.raises(ConfigError, match="paged_adamw_8bit needs a GPU"):
-        refuse_missing_gpu(config, read_space(config))
+        refuse_missing(config, read_space(config))
+
+
+def test_galore_without_its_package_is_refused_with_the_command_that_installs_it(monkeypatch) -> None:
+    refuse_missing(compose(["train.optimizer=galore"]))
+    monkeypatch.setattr(needs, "find_spec", lambda _: None)
+
+    with pytest.raises(ConfigError, match=r"galore needs the package galore-torch.*pip install 'loratune\[galore\]'"):
+        refuse_missing(compose(["train.optimizer=galore"]))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_decay_shrinks_the_weights_by_the_rate_times_it() -> None:
         after = [p for p, (n, _) in zip(trained.weights, _adapter(model), strict=True) if ".lora_A." in n]
         return [float((a / b).median()) for a, b in zip(after, before, strict=True)]
 
-    for optimizer in HERE:
+    for optimizer in set(HERE) - {Optimizer.galore}:  # a rule refuses a decay with it
         assert grown(optimizer) == pytest.approx([1 - RATES[optimizer] * 0.1] * 4, rel=1e-4), optimizer
 
 
@@ -106,9 +106,9 @@ def test_a_state_of_more_bits_than_the_parameter_is_not_rounded() -> None:
 def test_what_would_need_a_pickle_is_not_written() -> None:
     weight = torch.nn.Parameter(torch.ones(2))
     optimizer = torch.optim.SGD([weight], lr=0.1)
-    optimizer.state[weight]["projector"] = object()
+    optimizer.state[weight]["thing"] = object()
 
-    with pytest.raises(AssertionError, match="0/projector would need a pickle"):
+    with pytest.raises(AssertionError, match="0/thing would need a pickle"):
         read_state(optimizer)
 
 

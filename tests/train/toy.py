@@ -30,6 +30,7 @@ RATES = {
     Optimizer.paged_adamw_8bit: 1e-2,
     Optimizer.adafactor: 1e-2,
     Optimizer.sgd: 1.0,
+    Optimizer.galore: 0.3,
 }
 """A rate at which the toy learns; an optimizer without one fails the tests."""
 
@@ -53,6 +54,8 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def settings(optimizer: Optimizer, **more: Any) -> TrainConfig:
+    if optimizer is Optimizer.galore:  # which is handed no decay; on the adapter's matrices, for want of whole ones
+        more = {"galore_rank": 8, "weight_decay": 0.0} | more
     return replace(TRAIN, optimizer=optimizer, learning_rate=RATES[optimizer], **more)
 
 

@@ -33,6 +33,12 @@ class Optimizer(StrEnum):
     sgd = "sgd"
     """Plain gradient descent, with `train.momentum`; it wants rates a hundred times those of AdamW."""
 
+    galore = "galore"
+    """AdamW on each linear layer's gradient as its largest singular directions, `train.galore_rank` of them, see it.
+
+    Zhao et al. 2024, https://arxiv.org/abs/2403.03507.
+    """
+
     @property
     def is_paged(self) -> bool:
         """Return whether its moments move between a GPU and the processor, so that it needs a GPU."""

@@ -159,7 +159,7 @@ class TrainConfig:
     """How the adapter is trained."""
 
     optimizer: Optimizer = Optimizer.adamw
-    """adamw, adamw_8bit, paged_adamw_32bit, paged_adamw_8bit, adafactor or sgd."""
+    """adamw, adamw_8bit, paged_adamw_32bit, paged_adamw_8bit, adafactor, sgd or galore."""
 
     learning_rate: float = 1e-3
     """Peak rate. Above 0; published LoRA recipes, all with AdamW, lie between 1e-5 and 3e-3."""
@@ -184,6 +184,9 @@ class TrainConfig:
 
     momentum: float = 0.0
     """Share of SGD's last step that is added to the next, from 0 up to but not 1; sgd alone reads it."""
+
+    galore_rank: int = 128
+    """Singular directions of a gradient that GaLore keeps; galore alone reads it. At least 1."""
 
     weight_decay: float = 0.0
     """Share of the weights, times the rate, that each step takes from them. At least 0.

@@ -1,6 +1,6 @@
 """What the trials of a command need and this machine lacks; said before one starts, and without torch."""
 
-from collections.abc import Iterable
+from importlib.util import find_spec
 
 from tune.config.optimizer import Optimizer
 from tune.config.optimizer_rules import WITHOUT_GPU
@@ -13,24 +13,33 @@ from tune.study.space import Choices, Space
 _KEY = "train.optimizer"
 
 
-def refuse_missing_gpu(config: Config, space: Space | None = None) -> None:
-    """Refuse optimizers that need a GPU where `model.device` is auto and there is none.
+def refuse_missing(config: Config, space: Space | None = None) -> None:
+    """Refuse optimizers that need a GPU where `model.device` is auto and there is none, or a package that is not here.
+
+    Args:
+        config: The trial, or what the trials of a study have in common.
+        space: What varies in a study.
 
     Raises:
         ConfigError: One of them is asked for, or may be drawn.
     """
-    if config.model.device is not Device.auto or sees_gpu():
-        return
-    asked = sorted(one for one in _optimizers(config, space) if one.is_paged)
-    if asked:
+    asked = _optimizers(config, space)
+    if Optimizer.galore in asked and find_spec("galore_torch") is None:
         msg = (
-            f"{_KEY}={' or '.join(asked)} needs a GPU, and no NVIDIA GPU is seen here (/dev/nvidia*, "
+            f"{_KEY}=galore needs the package galore-torch, which is not installed: pip install 'loratune[galore]', or "
+            f"take {_KEY}=adamw."
+        )
+        raise ConfigError(msg)
+    paged = sorted(one for one in asked if one.is_paged)
+    if paged and config.model.device is Device.auto and not sees_gpu():
+        msg = (
+            f"{_KEY}={' or '.join(paged)} needs a GPU, and no NVIDIA GPU is seen here (/dev/nvidia*, "
             f"CUDA_VISIBLE_DEVICES). {WITHOUT_GPU}; if torch sees a GPU all the same, say model.device=cuda."
         )
         raise ConfigError(msg)
 
 
-def _optimizers(config: Config, space: Space | None) -> Iterable[Optimizer]:
+def _optimizers(config: Config, space: Space | None) -> set[Optimizer]:
     """Return the optimizers that trials may have: the searched ones, and the configured one where none is."""
     own = {config.train.optimizer}
     if space is None or config.sweep is None:

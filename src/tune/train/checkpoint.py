@@ -91,6 +91,7 @@ def capture(trainer: Any, folder: Path, *, losses: list[float]) -> None:
         "losses": losses,
         "groups": moments.groups,
         "numbers": moments.numbers,
+        "strides": moments.strides,
         "scheduler": trainer.lr_scheduler.state_dict(),
         "python": random.getstate(),
         "numpy": [kind, np.asarray(keys).tolist(), *rest],
@@ -121,8 +122,8 @@ def restore_optimizer(trainer: Any, folder: Path) -> None:
     from safetensors.torch import load_file
 
     state = _state(folder)
-    saved = OptimizerState(tensors=load_file(folder / _OPTIMIZER), numbers=state["numbers"], groups=state["groups"])
-    write_state(trainer.optimizer, saved)
+    plain = {name: state[name] for name in ("numbers", "strides", "groups")}
+    write_state(trainer.optimizer, OptimizerState(tensors=load_file(folder / _OPTIMIZER), **plain))
     trainer.lr_scheduler.load_state_dict(state["scheduler"])
 
 

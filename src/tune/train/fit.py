@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,7 +135,10 @@ def _trainer_class() -> Any:
         def create_optimizer(self, model: Any = None) -> Any:
             """Return the optimizer, with the learning rates that a method asked for."""
             there_is_one = self.optimizer is not None
-            optimizer = super().create_optimizer(model)
+            with warnings.catch_warnings():
+                # GaLore's own AdamW is a copy of transformers' old one, and warns of itself as that did.
+                warnings.filterwarnings("ignore", "This implementation of AdamW is deprecated", FutureWarning)
+                optimizer = super().create_optimizer(model)
             return optimizer if there_is_one else with_own_rates(optimizer)
 
         # How transformers goes on from a checkpoint, each part read from our files instead of its pickles.

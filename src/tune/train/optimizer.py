@@ -7,14 +7,18 @@ from tune.config.optimizer_rules import WITHOUT_GPU
 from tune.config.recipe import TrainConfig
 from tune.errors import ConfigError
 
-_NAMES = {Optimizer.adamw: "adamw_torch"}
+_NAMES = {Optimizer.adamw: "adamw_torch", Optimizer.galore: "galore_adamw"}
 """Where transformers' name is another."""
 
 
 def trainer_arguments(train: TrainConfig) -> dict[str, Any]:
     """Return the arguments of transformers' trainer that choose the optimizer; rate and decay are others."""
     chosen = {"optim": _NAMES.get(train.optimizer, train.optimizer.value)}
-    return chosen | ({"optim_args": f"momentum={train.momentum}"} if train.optimizer is Optimizer.sgd else {})
+    if train.optimizer is Optimizer.sgd:
+        return chosen | {"optim_args": f"momentum={train.momentum}"}
+    if train.optimizer is Optimizer.galore:
+        return chosen | {"optim_args": f"rank={train.galore_rank}", "optim_target_modules": "all-linear"}
+    return chosen
 
 
 def check_device(optimizer: Optimizer, device: str) -> None:
