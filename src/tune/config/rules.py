@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.method_rules import impossible_method
+from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.quantization_rules import impossible_quantization
 from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, RetriesConfig, Sampler
@@ -63,6 +64,8 @@ RANGES: dict[str, Range] = {
     "train.batch_size": _at_least(1),
     "train.accumulation": _at_least(1),
     "train.warmup_share": _SHARE,
+    "train.momentum": _SHARE,
+    "train.galore_rank": _at_least(1),
     "train.weight_decay": _at_least(0),
     "train.max_grad_norm": _POSITIVE,
     "train.max_length": _at_least(8),
@@ -119,6 +122,7 @@ def _impossible(config: Config) -> Iterator[str]:
     yield from impossible_method(config.lora, config.quantization, searched=searched)
     yield from impossible_quantization(config.quantization)
     yield from impossible_targets(config.lora)
+    yield from impossible_optimizer(config, searched=searched)
     shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
     if evaluate.n_shot > shots:
         yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."

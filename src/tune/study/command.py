@@ -19,6 +19,7 @@ from tune.study.claim import STOPPING
 from tune.study.database import sqlite_file, storage_url, unless_away
 from tune.study.lock import study_lock
 from tune.study.machine import n_threads, thread_variables
+from tune.study.needs import refuse_missing
 from tune.study.progress import Screen
 from tune.study.record import send_what_waits
 from tune.study.rows import DATA, refuse_other_rows
@@ -77,6 +78,7 @@ def run_study(config: Config) -> StudyRecord:
         KeyboardInterrupt: Somebody asked to stop.
     """
     space, splits = check_study(config)
+    refuse_missing(config, space)
     runs = paths.runs_dir(config.track.folder)
     check_writable(runs)
     _refuse_network_disks(config, runs)
