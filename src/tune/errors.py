@@ -11,6 +11,7 @@
         └── EntryRefused      this one entry can never be recorded; the run takes others
     TrialError                a trial ended without a result; the study goes on
     ├── Diverged              loss, gradient or evaluation became NaN or infinite
+    ├── Pruned                its validation loss on the way was bad
     ├── NothingLearned        every B of the adapter is zero
     └── Lost                  somebody else ended the trial, taking its worker for dead
     Interrupted               somebody asked the process to stop; like KeyboardInterrupt, no `except Exception` holds it
@@ -74,6 +75,17 @@ class NothingLearned(TrialError):  # noqa: N818
     """Every B is zero, so the adapter changes nothing: no optimizer step reached it."""
 
     reason = "nothing_learned"
+
+
+class Pruned(TrialError):  # noqa: N818
+    """The study's pruner stopped the trial, by its validation loss on the way."""
+
+    reason = "pruned"
+
+    def __init__(self, *, step: int, loss: float) -> None:
+        super().__init__(f"it was stopped after step {step}, at a validation loss of {loss:.4g}.")
+        self.step = step
+        self.loss = loss
 
 
 class Lost(TrialError):  # noqa: N818

@@ -55,6 +55,20 @@ STUDY = StudyRecord(
 )
 
 
+def test_what_was_pruned_is_listed_with_its_step_and_loss_and_has_no_rank() -> None:
+    stopped = dataclasses.replace(
+        trial(3, rank=64, score=0.9, state="pruned", reason="pruned", pruned_step=40),
+        metrics={"eval/step_loss": 1.25},
+    )
+
+    lines = printed(study=dataclasses.replace(STUDY, trials=(*STUDY.trials[:3], stopped))).splitlines()
+
+    assert any(line.startswith("4 of 4 trials ended (2 complete, 1 pruned, 1 failed)") for line in lines)
+    at = lines.index("1 pruned, by their validation loss on the way; they have no rank")
+    assert lines[at + 1] == "  trial 3 after step 40, eval loss 1.250: rank=64 learning_rate=0.0001"
+    assert not any("0.9" in line for line in lines)
+
+
 def printed(width: int = 200, study: StudyRecord = STUDY) -> str:
     out = io.StringIO()
     print_study(study, Console(file=out, width=width, highlight=False, markup=False))

@@ -11,7 +11,7 @@ from tune.model import adapt
 from tune.track.memory_store import MemoryStore
 from tune.trial.measure import measure
 from tune.trial.outcome import Outcome
-from tune.trial.run import Bench, run_trial
+from tune.trial.run import Bench, Searched, run_trial
 
 
 def base_digest(bench: Bench) -> str:
@@ -28,7 +28,7 @@ def run(config, bench: Bench, folder: Path, *, stop_at: int | None = None) -> Ou
             raise Interrupted(msg)
 
     recorder = MemoryStore().trial_run(name="t", study_run_id=None, tags={})
-    return run_trial(config, bench, folder=folder, recorder=recorder, on=on, whole_steps=nullcontext)
+    return run_trial(config, bench, folder=folder, recorder=recorder, on=on, searched=Searched(whole_steps=nullcontext))
 
 
 @pytest.mark.parametrize("method", Method)

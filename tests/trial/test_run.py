@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 
 from tune.config import metrics
 from tune.data.mask import tokenize
-from tune.errors import DataError, Diverged
+from tune.errors import DataError, Diverged, Pruned
 from tune.examples import Example, Message
 from tune.model import adapt
 from tune.model.adapter_folder import WEIGHTS
@@ -20,7 +21,7 @@ from tune.track.memory_store import MemoryStore
 from tune.track.recorder import RunRecorder
 from tune.trial.measure import measure
 from tune.trial.outcome import Outcome, State
-from tune.trial.run import Bench, open_bench, run_trial
+from tune.trial.run import Bench, Searched, open_bench, run_trial
 from tune.trial.task import model_folder, read_task
 
 
@@ -90,6 +91,28 @@ def test_measuring_on_the_way_changes_nothing_and_finds_what_the_end_finds(run, 
     points = recorder._run.points["eval/step_loss"]
     assert [point.step for point in points] == [1, 2]
     assert points[1].value == pytest.approx(shorter.metrics["eval/loss"], abs=1e-6)
+
+
+def test_a_pruned_trial_leaves_no_adapter_and_no_checkpoint(small, bench: Bench, tmp_path: Path) -> None:
+    seen = []
+
+    def stop(evals) -> None:
+        seen.append([each.step for each in evals])
+        assert (tmp_path / "checkpoints").is_dir()
+        if evals[-1].index == 2:
+            raise Pruned(step=evals[-1].step, loss=evals[-1].loss)
+
+    recorder = MemoryStore().trial_run(name="t", study_run_id=None, tags={})
+    config = small("train.evals=2", "workers.checkpoint_s=0", "train.epochs=2")
+    before = base_digest(bench)
+
+    searched = Searched(whole_steps=nullcontext, on_eval=stop)
+    with pytest.raises(Pruned, match="stopped after step 4"):
+        run_trial(config, bench, folder=tmp_path, recorder=recorder, on=lambda *_: None, searched=searched)
+
+    assert seen == [[2], [2, 4]]
+    assert not list(tmp_path.iterdir())
+    assert base_digest(bench) == before
 
 
 def test_a_second_trial_on_the_same_base_equals_the_first(run, bench: Bench, tmp_path: Path) -> None:

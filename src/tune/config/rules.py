@@ -10,6 +10,7 @@ from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.method_rules import impossible_method
 from tune.config.optimizer_rules import impossible_optimizer
+from tune.config.pruning import impossible_pruning
 from tune.config.quantization_rules import impossible_quantization
 from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, RetriesConfig, Sampler
@@ -77,6 +78,10 @@ RANGES: dict[str, Range] = {
     "evaluate.confidence": Range(lambda value: 0.5 < value < 1, "between 0.5 and 1"),  # noqa: PLR2004
     "study.n_trials": _at_least(1),
     "study.seed": _at_least(0),
+    "study.pruning.startup": _at_least(1),
+    "study.pruning.spared": _at_least(0),
+    "study.pruning.one_in": _at_least(2),
+    "study.pruning.patience": _at_least(0),
     "workers.count": _at_least(1),
     "workers.threads": _at_least(1),
     **{f"study.retries.{field.name}": _at_least(0) for field in fields(RetriesConfig)},
@@ -124,6 +129,7 @@ def _impossible(config: Config) -> Iterator[str]:
     yield from impossible_quantization(config.quantization)
     yield from impossible_targets(config.lora)
     yield from impossible_optimizer(config, searched=searched)
+    yield from impossible_pruning(config.study.pruner, config.study.pruning, config.train.evals, searched=searched)
     shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
     if evaluate.n_shot > shots:
         yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from tune.config.data import DataConfig
+from tune.config.pruning import Pruner, PruningConfig
 from tune.config.recipe import (
     EvaluateConfig,
     LoraConfig,
@@ -78,6 +79,11 @@ class StudyConfig:
 
     seed: int = 0
     """Seeds the sampler."""
+
+    pruner: Pruner = Pruner.none
+    """What stops a trial that does badly: none, median, halving, hyperband or patience."""
+
+    pruning: PruningConfig = field(default_factory=PruningConfig)
 
     storage: str | None = None
     """Database of the study (an SQLAlchemy URL); null for the environment variable TUNE_STORAGE, else sqlite here."""

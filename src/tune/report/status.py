@@ -30,5 +30,7 @@ def print_status(study: StudyRecord, console: Console) -> None:
             table.add_row(str(trial.number), str(trial.attempt), since, trial.doing, host, pid, point)
     if table.row_count:
         console.print(table)
+    for trial in study.pruned():
+        console.print(f"trial {trial.number} pruned: {trial.message}")
     for trial in study.without_result():
         console.print(f"trial {trial.number} {trial.state} ({trial.reason}): {trial.message}")

@@ -33,6 +33,8 @@ def print_study(study: StudyRecord, console: Console) -> None:
     for trial in study.without_result():
         failed = (f"trial {trial.number} {trial.state} ({trial.reason})", "red")
         console.print(Text.assemble(failed, f" {_point(trial)}: {trial.message}"))
+    for line in _pruned_lines(study):
+        console.print(line)
     for note in sorted({note for trial in study.trials for note in trial.notes}):
         console.print(f"note: {note}")
 
@@ -91,6 +93,17 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
         column("perp-\nlexity", lambda trial: _number(trial.metrics.get("perplexity/domain")), rank=3),
         column("sec-\nonds", lambda trial: f"{trial.metrics['cost/seconds']:.0f}", rank=4),
     ]
+
+
+def _pruned_lines(study: StudyRecord) -> list[str]:
+    """Return what the study's pruner stopped, and where; such trials have no scores and no rank."""
+    stopped = study.pruned()
+    lines = [
+        f"  trial {trial.number} after step {trial.pruned_step}, eval loss {_number(trial.metrics['eval/step_loss'])}: "
+        f"{_point(trial)}"
+        for trial in stopped
+    ]
+    return [f"{len(stopped)} pruned, by their validation loss on the way; they have no rank", *lines] if lines else []
 
 
 def _with_seeds(columns: list[_Column], points: Sequence[PointRecord], study: StudyRecord) -> list[_Column]:

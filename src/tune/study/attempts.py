@@ -3,7 +3,7 @@
 A trial is one point and one seed; an attempt is an Optuna trial that runs it. An attempt is running until somebody
 holding the study's lock ends it, and nobody can end it twice:
 
-    waiting ──claim──> running ──end──> complete | infeasible | failed
+    waiting ──claim──> running ──end──> complete | pruned | infeasible | failed
                                            └── failed with `again`: a waiting attempt with `retry_of` follows
 
 `again` is written before the attempt fails and the follower is made after it, so a process that dies in between leaves
@@ -57,6 +57,11 @@ def superseded(trial: Any) -> bool:
 def rejected(trial: Any) -> bool:
     """Return whether it was rejected when it was drawn; it is told to the sampler, and is no trial of the study."""
     return bool(trial.state.name == "PRUNED" and trial.user_attrs.get("reason") == REJECTED)
+
+
+def pruned(trial: Any) -> bool:
+    """Return whether the study's pruner stopped it; what is infeasible or rejected is PRUNED for Optuna too."""
+    return bool(trial.state.name == "PRUNED" and trial.user_attrs.get("ended") == State.pruned.value)
 
 
 def reject(study: Any, trial: Any, why: str) -> None:
@@ -191,7 +196,7 @@ def _end(
     if trial.state is not optuna.trial.TrialState.RUNNING:
         return "ending" in about and trial.user_attrs.get("ending") == about["ending"] and trial.state.is_finished()
     again = (
-        outcome.state is not State.complete
+        outcome.state not in {State.complete, State.pruned}
         and _failures(study, trial, outcome.reason, int(about.get("reached", 0))) < retries
     )
     attrs: dict[str, Any] = {
@@ -202,6 +207,7 @@ def _end(
         "metrics": outcome.metrics,
         "ended": outcome.state.value,
         "again": again,
+        "pruned_step": outcome.pruned_step,
         **about,
     }
     for name, content in attrs.items():
@@ -212,6 +218,10 @@ def _end(
         return True
     if outcome.state is State.infeasible and not again:
         _break_constraint(study, trial, _CONSTRAINTS.get(outcome.reason or "", _TOO_MUCH))
+        study.tell(number, state=optuna.trial.TrialState.PRUNED)
+        return True
+    if outcome.state is State.pruned:
+        # No constraint is broken: it could be had, and its loss so far tells the sampler how good it is.
         study.tell(number, state=optuna.trial.TrialState.PRUNED)
         return True
     study.tell(number, state=optuna.trial.TrialState.FAIL)

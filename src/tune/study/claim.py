@@ -5,20 +5,18 @@ import itertools
 import os
 import shlex
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tune.config.compose import difference
 from tune.config.schema import Config, Sampler
-from tune.errors import StudyError
 from tune.failpoint import reach
 from tune.study.attempts import attempt, beat, mend, reject, rejected, root, superseded
 from tune.study.lock import study_lock
-from tune.study.repeats import first_seed, next_repeat, over_means
-from tune.study.space import Space, Value, configured, grid, nothing_left, passing, read_space, suggest
+from tune.study.repeats import first_seed, next_repeat
+from tune.study.sampler import make_sampler, passing_sampler
+from tune.study.space import Space, Value, configured, grid, read_space, suggest
 from tune.study.storage import n_wanted
 
 STOPPING = "stopping"
@@ -102,7 +100,11 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     # What has a seed has a whole point too, and nothing is left to choose.
     given = waiting[0].user_attrs.get("seed") if waiting else None
     kind = config.study.sampler if given is None else Sampler.random
-    study.sampler = _passing(space, config, seed, fixed) if is_sure else _sampler(kind, seed, space, config)
+    study.sampler = (
+        passing_sampler(space, config, seed, fixed)
+        if is_sure
+        else make_sampler(kind, seed, space, over=_begun if config.sweep and config.sweep.seeds else None)
+    )
     trial = study.ask()
     reach("claim: asked")
     trial.set_user_attr("worker", worker)
@@ -200,43 +202,6 @@ def repeat_command(config: Config) -> str:
 def _begun(trials: Sequence[Any]) -> list[Any]:
     """Return the last attempt at every trial that was not rejected."""
     return [trial for trial in trials if not superseded(trial) and not rejected(trial)]
-
-
-def _sampler(kind: Sampler, seed: int, space: Space, config: Config) -> Any:
-    sampler = _alone(kind, seed, space)
-    return over_means(sampler, _begun) if config.sweep and config.sweep.seeds else sampler
-
-
-def _alone(kind: Sampler, seed: int, space: Space) -> Any:
-    import optuna
-
-    if kind is not Sampler.tpe:
-        return optuna.samplers.RandomSampler(seed=seed)
-    if not space.is_conditional:
-        return optuna.samplers.TPESampler(seed=seed)
-    with _experimental():
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-
-
-def _passing(space: Space, config: Config, seed: int, fixed: Mapping[str, Value]) -> Any:
-    """Return a sampler that draws a point that is not rejected."""
-    import optuna
-
-    point = passing(space, config, seed=seed, fixed=fixed)
-    if point is None:
-        raise StudyError(nothing_left(space, config, fixed=fixed))
-    with _experimental():
-        return optuna.samplers.PartialFixedSampler(point, optuna.samplers.RandomSampler(seed=seed))
-
-
-@contextmanager
-def _experimental() -> Iterator[None]:
-    """Let Optuna not warn: both have been there for years, and a new version is tried before it is taken."""
-    import optuna
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield
 
 
 def _seed(seed: int, place: int) -> int:

@@ -61,6 +61,8 @@ class Screen:
             shown = [f"{study.metric} {metrics[study.metric]:.3f}"]
             shown += [f"{name} {metrics[name]:+.3f}" for name in _DELTAS if name in metrics]
             word, text = ("done", "green"), f"    {'  '.join(shown)}  {metrics['cost/seconds']:.0f} s"
+        elif trial.state == "pruned":
+            word, text = ("pruned", "yellow"), f"  {trial.message}"
         else:
             word, text = (trial.state, "red"), f"  {trial.reason}: {trial.message}"
         start = f"[{study.done}/{study.n_trials}] trial {trial.number}  {point}  "

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from tune.errors import StoreAway, TrackingError
-from tune.study.attempts import attempt, root, running
+from tune.study.attempts import attempt, pruned, root, running
 from tune.study.claim import Claim
 from tune.study.database import unless_away
 from tune.study.storage import StudyFolder
@@ -13,7 +13,12 @@ from tune.track.recorder import RunStatus
 from tune.track.replay import end_run, replay, unsent
 from tune.track.store import KEY_TAG, RunStore
 
-ENDS = {None: RunStatus.finished, "interrupted": RunStatus.killed, "failed": RunStatus.failed}
+ENDS = {
+    None: RunStatus.finished,
+    "interrupted": RunStatus.killed,
+    "pruned": RunStatus.killed,
+    "failed": RunStatus.failed,
+}
 """How a run ends, by the reason of its trial; every other reason is `failed`."""
 
 
@@ -23,7 +28,21 @@ def run_status(trial: Any) -> RunStatus:
         return RunStatus.running
     if trial.state.name == "WAITING":
         return RunStatus.killed  # it will be tried again
+    if pruned(trial):
+        return RunStatus.killed
     return RunStatus.finished if trial.state.name == "COMPLETE" else RunStatus.failed
+
+
+def end_tags(reason: str | None, message: str, pruned_step: int | None) -> dict[str, str]:
+    """Return the tags that say why a run has no result; none where it has one."""
+    stopped = {} if pruned_step is None else {"tune.pruned_step": str(pruned_step)}
+    return {"tune.reason": reason, "tune.message": message, **stopped} if reason else {}
+
+
+def trial_tags(trial: Any) -> dict[str, str]:
+    """Return the tags that say why a trial, by its last attempt, has no result."""
+    attrs = trial.user_attrs
+    return end_tags(attrs.get("reason"), attrs.get("message", ""), attrs.get("pruned_step"))
 
 
 def record_of(claimed: Claim, study: Any, store: RunStore, folder: StudyFolder) -> BufferedRecorder:
@@ -60,8 +79,8 @@ def close_run(trial: Any, store: RunStore, folder: StudyFolder) -> bool:
     What MLflow shows must not stop a study: a run may have been deleted there. `doctor` finds what is not right.
     """
     number = root(trial)
-    reason, message = trial.user_attrs.get("reason"), trial.user_attrs.get("message", "")
-    tags = {"tune.reason": reason, "tune.message": message, "tune.attempt": str(attempt(trial))} if reason else {}
+    why = trial_tags(trial)
+    tags = why | {"tune.attempt": str(attempt(trial))} if why else {}
     run_id = trial.user_attrs.get("run_id")
     try:
         return end_run(store, folder.trial(number), run_id=run_id, status=run_status(trial), tags=tags)

@@ -172,6 +172,7 @@ def _trial(trial: Any, config: Config, folder: StudyFolder) -> TrialRecord:
         notes=tuple(attrs.get("notes", ())),
         command=attrs.get("command", ""),
         attempt=attempt(trial),
+        pruned_step=attrs.get("pruned_step"),
         worker=attrs.get("worker"),
         started=attrs.get("started"),
         doing=_doing(folder.trial(root(trial)) / "progress.json") if state == "running" else "",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tune.config.compose import difference
+from tune.config.pruning import READ, Pruner
 from tune.config.schema import Config
 from tune.data.splits import Splits
 from tune.study.machine import n_threads, n_workers
@@ -27,6 +28,7 @@ def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far
         *describe(space, config),
         ("objective", f"{config.sweep.objective.direction} {config.sweep.objective.metric} ({config.data.metrics[0]})"),
         ("trials", f"{n_wanted(config, space)} ({config.study.sampler}), {_seeds(config)}"),
+        *([] if config.study.pruner is Pruner.none else [("pruner", _pruner(config))]),
         ("model", f"{config.model.label}, quantization {config.quantization.kind}"),
         ("data", splits.words),
         ("forgetting", _forgetting(config)),
@@ -40,6 +42,12 @@ def _seeds(config: Config) -> str:
     assert config.sweep is not None
     seeds = config.sweep.seeds
     return f"seeds {', '.join(map(str, seeds))} a point" if seeds else f"seed {config.seed}"
+
+
+def _pruner(config: Config) -> str:
+    study = config.study
+    settings = [f"{name} {getattr(study.pruning, name)}" for name in sorted(READ[study.pruner])]
+    return ", ".join([f"{study.pruner}, by eval loss at {config.train.evals} point(s) on the way", *settings])
 
 
 def _forgetting(config: Config) -> str:

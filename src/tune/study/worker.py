@@ -21,8 +21,9 @@ from tune.study.claim import Claim, claim
 from tune.study.database import patiently, unless_away
 from tune.study.heart import Heart, die_with_supervisor
 from tune.study.machine import limit_own_memory, memory_limit
+from tune.study.prune import Judge
 from tune.study.reaper import reap_and_close
-from tune.study.record import ENDS, record_of
+from tune.study.record import ENDS, end_tags, record_of
 from tune.study.rows import DATA, refuse_other_rows
 from tune.study.signature import sign
 from tune.study.space import read_space
@@ -110,7 +111,7 @@ class Worker:
                 self._stop.check()
                 recorder = self._record(claimed, heart)
                 reach("trial: started")
-                outcome = self._taken(claimed, heart) or self._run(claimed.config, folder, recorder, heart)
+                outcome = self._taken(claimed, heart) or self._run(claimed, folder, recorder, heart)
                 _publish(recorder, self._folder.trial(claimed.root), outcome)
             except (Exception, Interrupted) as error:  # noqa: BLE001 - one trial's bug must not end the study
                 outcome = failed("interrupted", self._stop.asked) if self._stop.asked else failure(error)
@@ -153,9 +154,10 @@ class Worker:
             time.sleep(_TWIN_S)
         return None
 
-    def _run(self, config: Config, folder: Path, recorder: BufferedRecorder, heart: Heart) -> Outcome:
-        from tune.trial.run import model_key, open_bench, run_trial
+    def _run(self, claimed: Claim, folder: Path, recorder: BufferedRecorder, heart: Heart) -> Outcome:
+        from tune.trial.run import Searched, model_key, open_bench, run_trial
 
+        config = claimed.config
         task = self._read_task(config)
         if self._bench is None or self._bench.model_key != model_key(config):
             self._bench = None
@@ -168,7 +170,9 @@ class Worker:
             self._check(heart)
             write_json(folder / "progress.json", {"phase": phase, "done": done, "total": total})
 
-        return run_trial(config, self._bench, folder=folder, recorder=recorder, on=on, whole_steps=self._stop.held)
+        judge = Judge(self._study, claimed.trial, self._config, patiently=self._patiently)
+        searched = Searched(whole_steps=self._stop.held, on_eval=judge)
+        return run_trial(config, self._bench, folder=folder, recorder=recorder, on=on, searched=searched)
 
     def _check(self, heart: Heart) -> None:
         self._stop.check()
@@ -199,7 +203,7 @@ class Worker:
             return True
         recorder.before = lambda: None  # it was ours to the end
         if outcome.reason:
-            recorder.tags({"tune.reason": outcome.reason, "tune.message": outcome.message})
+            recorder.tags(end_tags(outcome.reason, outcome.message, outcome.pruned_step))
         recorder.finish(ENDS.get(outcome.reason, ENDS["failed"]))
         return True
 

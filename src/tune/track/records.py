@@ -36,6 +36,9 @@ class TrialRecord:
     command: str
     """Repeats it."""
 
+    pruned_step: int | None = None
+    """Optimizer step after which the study's pruner stopped it; its last validation loss is eval/step_loss."""
+
     attempt: int = 1
     """The how-manyth attempt at it this is."""
 
@@ -101,6 +104,10 @@ class StudyRecord:
     def without_result(self) -> list[TrialRecord]:
         """Return the trials that ended and have nothing to show: the holes of a grid."""
         return [trial for trial in self.trials if trial.state in {"failed", "infeasible"}]
+
+    def pruned(self) -> list[TrialRecord]:
+        """Return the trials that the study's pruner stopped."""
+        return [trial for trial in self.trials if trial.state == "pruned"]
 
     def seconds_left(self) -> float | None:
         """Return a guess at how long the study still takes; None while no trial has ended or none runs.

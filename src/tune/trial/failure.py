@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 
 from tune.disk import is_disk_full
-from tune.errors import DataError, TrialError, TuneError
+from tune.errors import DataError, Pruned, TrialError, TuneError
 from tune.track.environment import redact
 from tune.trial.outcome import Outcome, State
 
@@ -17,7 +17,7 @@ def failure(error: BaseException) -> Outcome:
     """Return how an error ended the trial, in words without secrets; the traceback of a bug goes to standard error."""
     message = redact(str(error).strip()) or type(error).__name__
     if isinstance(error, TrialError):
-        return failed(error.reason, message)
+        return _pruned(error, message) if isinstance(error, Pruned) else failed(error.reason, message)
     if is_disk_full(error):
         return failed("disk", f"the disk is full: {_last_line(message)}")
     if is_out_of_memory(error):
@@ -33,6 +33,11 @@ def failure(error: BaseException) -> Outcome:
 def failed(reason: str, message: str) -> Outcome:
     """Return the outcome of a trial that failed."""
     return Outcome(state=State.failed, reason=reason, message=message)
+
+
+def _pruned(error: Pruned, message: str) -> Outcome:
+    last = {"eval/step_loss": error.loss}
+    return Outcome(state=State.pruned, reason=error.reason, message=message, metrics=last, pruned_step=error.step)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,6 +10,9 @@ class State(StrEnum):
 
     complete = "complete"
     failed = "failed"
+    pruned = "pruned"
+    """The study's pruner stopped it on the way."""
+
     infeasible = "infeasible"
     """It cannot run on this machine, so the sampler is to look elsewhere."""
 
@@ -21,17 +24,20 @@ class Outcome:
     state: State
 
     metrics: dict[str, float] = field(default_factory=dict)
-    """By the names of `tune.config.metrics`; empty when the trial failed."""
+    """By the names of `tune.config.metrics`; empty when the trial failed. A pruned one has eval/step_loss, its last."""
 
     reason: str | None = None
     """One word for a trial without a result.
 
     diverged, nothing_learned, oom, timeout, disk, data, setup or bug, where the trial ended itself; lost or killed,
-    where its process did; interrupted, where somebody asked it to stop.
+    where its process did; interrupted, where somebody asked it to stop; pruned, where the study's pruner did.
     """
 
     message: str = ""
     """What happened, in a sentence."""
+
+    pruned_step: int | None = None
+    """Optimizer step after which a pruned trial was stopped."""
 
     adapter: str | None = None
     """Folder of the adapter."""

@@ -12,7 +12,7 @@ from tune.data.listener import Silent
 from tune.data.template import apply_template
 from tune.data.template_check import end_ids
 from tune.data.tokens import TokenTable
-from tune.errors import Diverged
+from tune.errors import Diverged, Pruned
 from tune.files import write_json
 from tune.model import adapt
 from tune.model.load import Base, load_base
@@ -44,6 +44,17 @@ class Bench:
     """Which model, quantization and chat template the base has; another trial may ask for another."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Searched:
+    """What a study adds to a trial: it may stop it early, and try it again in the same folder."""
+
+    whole_steps: Callable[[], AbstractContextManager[None]]
+    """Inside this context the trial is stopped between two optimizer steps alone."""
+
+    on_eval: Callable[[Sequence[Eval]], None] = lambda _: None
+    """Is told all measurements of the validation loss so far after each one; may raise Pruned."""
+
+
 def open_bench(config: Config, task: Task, *, folder: Path | str) -> Bench:
     """Load the base, and let its tokenizer write with data.template.
 
@@ -69,7 +80,7 @@ def run_trial(
     folder: Path,
     recorder: RunRecorder,
     on: Progress,
-    whole_steps: Callable[[], AbstractContextManager[None]] | None = None,
+    searched: Searched | None = None,
 ) -> Outcome:
     """Train and score one adapter; the base is left as it was.
 
@@ -79,8 +90,8 @@ def run_trial(
         folder: Where adapter, scores.json (example by example) and outcome.json go.
         recorder: Its run; losses are recorded as they come.
         on: Is told how far it is; may raise to stop.
-        whole_steps: Given where the trial may be tried again in the same folder: training goes on from a checkpoint
-            there, leaves some behind, and inside this context is stopped between two optimizer steps alone.
+        searched: Given where the trial is a study's: training goes on from a checkpoint in the folder, and leaves some
+            behind.
 
     Raises:
         TrialError: It ended without a result; the reason is the error's.
@@ -94,13 +105,16 @@ def run_trial(
     recorder.tags({f"tune.data.{name}": value for name, value in task.splits.digests.items()})
     recorder.tags({"tune.tokens": tokens.name})
     _seed_everything(config.seed)
-    checkpoints = _checkpoints(config, bench, folder) if whole_steps else None
+    checkpoints = _checkpoints(config, bench, folder) if searched else None
     adapted = adapt.attach(base, config.lora, seed=config.seed)
     try:
         recorder.tags({"tune.targets": summary(adapted.targets)})
-        with meter.phase("train"), whole_steps() if whole_steps else nullcontext():
-            follow = _follow(
-                recorder, on, checkpoints, validation_loss(adapted.model, base.tokenizer, config, task, on=on)
+        with meter.phase("train"), searched.whole_steps() if searched else nullcontext():
+            follow = Follow(
+                on_step=_on_step(recorder, on),
+                checkpoints=checkpoints,
+                measure=validation_loss(adapted.model, base.tokenizer, config, task, on=on),
+                on_eval=_on_eval(recorder, searched),
             )
             rows = tokens.dataset()
             fitted = fit(adapted.model, base.tokenizer, rows, config.train, seed=config.seed, follow=follow)
@@ -108,6 +122,10 @@ def run_trial(
         adapt.save(adapted, folder / "adapter")
         with meter.phase("evaluate"):
             tuned = measure(adapted.model, base.tokenizer, config, task, fingerprint=baseline.name, on=on)
+    except Pruned:
+        if checkpoints:
+            checkpoints.clear()
+        raise
     finally:
         adapt.detach(adapted)
     with meter.phase("base"):
@@ -158,17 +176,21 @@ def quiet_libraries() -> None:
     datasets.disable_progress_bars()
 
 
-def _follow(
-    recorder: RunRecorder, on: Progress, checkpoints: Checkpoints | None, measure_loss: Callable[[], float]
-) -> Follow:
+def _on_step(recorder: RunRecorder, on: Progress) -> Callable[[int, int, float], None]:
     def on_step(step: int, total: int, loss: float) -> None:
         recorder.metrics({"train/step_loss": loss}, step=step)
         on("train", step, total)
 
+    return on_step
+
+
+def _on_eval(recorder: RunRecorder, searched: Searched | None) -> Callable[[Sequence[Eval]], None]:
     def on_eval(evals: Sequence[Eval]) -> None:
         recorder.metrics({"eval/step_loss": evals[-1].loss}, step=evals[-1].step)
+        if searched:
+            searched.on_eval(evals)
 
-    return Follow(on_step=on_step, checkpoints=checkpoints, measure=measure_loss, on_eval=on_eval)
+    return on_eval
 
 
 def _checkpoints(config: Config, bench: Bench, folder: Path) -> Checkpoints:

@@ -13,7 +13,7 @@ from tune.study.attempts import gone, root, running
 from tune.study.command import parent_status
 from tune.study.doctor.case import Case, Finding
 from tune.study.lock import study_lock
-from tune.study.record import run_key, run_status
+from tune.study.record import run_key, run_status, trial_tags
 from tune.study.storage import snapshot
 from tune.track.recorder import RunRecord, RunStatus
 from tune.track.replay import end_run, replay, unsent
@@ -153,9 +153,7 @@ def _state(trial: Any) -> str:
 
 def _set_status(case: Case, number: int, run_id: str) -> None:
     trial = case.idle()[number]
-    reason, message = trial.user_attrs.get("reason"), trial.user_attrs.get("message", "")
-    tags = {"tune.reason": reason, "tune.message": message} if reason else {}
-    end_run(case.store, case.folder.trial(number), run_id=run_id, status=run_status(trial), tags=tags)
+    end_run(case.store, case.folder.trial(number), run_id=run_id, status=run_status(trial), tags=trial_tags(trial))
 
 
 def _write_metrics(case: Case, run_id: str, metrics: Mapping[str, float]) -> None:
