@@ -25,6 +25,18 @@ class Sampler(StrEnum):
     tpe = "tpe"
     """Tree-structured Parzen estimator, Bergstra et al. 2011."""
 
+    gp = "gp"
+    """A Gaussian process of the objective, and where it may be best; for few and costly trials."""
+
+    qmc = "qmc"
+    """Points spread more evenly than at random: Sobol's sequence, scrambled by study.seed."""
+
+    cmaes = "cmaes"
+    """Evolution with an adapted covariance, Hansen 2016, https://arxiv.org/abs/1604.00772.
+
+    It searches ranges; lists are drawn at random beside it. For many trials.
+    """
+
 
 @dataclass(kw_only=True, slots=True)
 class RetriesConfig:
@@ -69,7 +81,7 @@ class StudyConfig:
     """Name of the study; the sweep's name if not set."""
 
     sampler: Sampler = Sampler.tpe
-    """How the next point is chosen: grid, random or tpe."""
+    """How the next point is chosen: grid, random, tpe, gp, qmc or cmaes."""
 
     n_trials: int | None = None
     """Trials in all, each of a point's seeds counted, over every start of this study; null for all cells of a grid.

@@ -100,10 +100,11 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     # What has a seed has a whole point too, and nothing is left to choose.
     given = waiting[0].user_attrs.get("seed") if waiting else None
     kind = config.study.sampler if given is None else Sampler.random
+    over = _begun if config.sweep and config.sweep.seeds else None
     study.sampler = (
         passing_sampler(space, config, seed, fixed)
         if is_sure
-        else make_sampler(kind, seed, space, over=_begun if config.sweep and config.sweep.seeds else None)
+        else make_sampler(kind, space, seed=seed, study_seed=config.study.seed, over=over)
     )
     trial = study.ask()
     reach("claim: asked")

@@ -15,7 +15,7 @@ from typing import Any
 
 from tune.config.schema import Config, Direction, Sampler
 
-ADAPTIVE = frozenset({Sampler.tpe})
+ADAPTIVE = frozenset({Sampler.tpe, Sampler.gp, Sampler.cmaes})
 """Samplers that draw by the results so far."""
 
 _ETA = 3

@@ -7,33 +7,51 @@ from typing import Any
 
 from tune.config.schema import Config, Sampler
 from tune.errors import StudyError
+from tune.study.cma import cma_sampler
 from tune.study.repeats import over_means
 from tune.study.space import Space, Value, nothing_left, passing
 
+_GROUPED = {"multivariate": True, "group": True}
+"""Keys that exist together are drawn together."""
 
-def make_sampler(kind: Sampler, seed: int, space: Space, *, over: Callable[[Any], Any] | None = None) -> Any:
+
+def make_sampler(
+    kind: Sampler, space: Space, *, seed: int, study_seed: int, over: Callable[[Any], Any] | None = None
+) -> Any:
     """Return a sampler for one draw.
 
     Args:
         kind: study.sampler.
-        seed: Of this draw; another draw has another.
         space: What is drawn from.
+        seed: Of this draw; another draw has another.
+        study_seed: The same in every draw.
         over: Given where points have several seeds and are to be seen by their means: returns, of Optuna's trials, the
             last attempt at each that was begun.
     """
-    sampler = _alone(kind, seed, space)
+    sampler = _alone(kind, seed, study_seed, space)
     return over_means(sampler, over) if over else sampler
 
 
-def _alone(kind: Sampler, seed: int, space: Space) -> Any:
-    import optuna
+def _alone(kind: Sampler, seed: int, study_seed: int, space: Space) -> Any:
+    from optuna import samplers
 
-    if kind is not Sampler.tpe:
-        return optuna.samplers.RandomSampler(seed=seed)
-    if not space.is_conditional:
-        return optuna.samplers.TPESampler(seed=seed)
+    make: dict[Sampler, Callable[[], Any]] = {
+        Sampler.random: lambda: samplers.RandomSampler(seed=seed),
+        # Its cells are in the queue; nothing is left to choose.
+        Sampler.grid: lambda: samplers.RandomSampler(seed=seed),
+        Sampler.tpe: lambda: samplers.TPESampler(seed=seed, **(_GROUPED if space.is_conditional else {})),
+        Sampler.gp: lambda: samplers.GPSampler(seed=seed, warn_independent_sampling=False),
+        # One sequence for the whole study: how far it has come stands in the storage. The first point is drawn alone.
+        Sampler.qmc: lambda: samplers.QMCSampler(
+            scramble=True,
+            seed=study_seed,
+            independent_sampler=samplers.RandomSampler(seed=seed),
+            warn_independent_sampling=False,
+        ),
+        Sampler.cmaes: lambda: cma_sampler(seed),
+    }
     with unwarned():
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+        return make[kind]()
 
 
 def passing_sampler(space: Space, config: Config, seed: int, fixed: Mapping[str, Value]) -> Any:
@@ -49,7 +67,7 @@ def passing_sampler(space: Space, config: Config, seed: int, fixed: Mapping[str,
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Let Optuna not warn: both have been there for years, and a new version is tried before it is taken."""
+    """Let Optuna not warn of what has been there for years; a new version is tried before it is taken."""
     import optuna
 
     with warnings.catch_warnings():

@@ -28,6 +28,7 @@ from tune.study.space.first import read_first
 from tune.study.space.order import ancestors, in_order
 from tune.study.space.read import check_conditions, read_dimensions
 from tune.study.space.reject import Reject, read_rejects
+from tune.study.space.suits import refuse_unsuited
 
 _MOST_CONTEXTS = 12
 """Settings in which a value is tried out; each takes some milliseconds, and a mistake is to be told in a second."""
@@ -68,6 +69,7 @@ def parse_space(config: Config) -> Space:
             circular, an expression cannot be read or rejects everything, a first point is not in the space.
     """
     space = read_space(config)
+    refuse_unsuited(space.order, config.study.sampler)
     check_conditions(space.dimensions, config)
     for dimension in space.dimensions:
         _try_out(dimension, space, config)
