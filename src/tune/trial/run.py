@@ -19,6 +19,7 @@ from tune.model.load import Base, load_base
 from tune.model.quantize import import_quietly
 from tune.model.targets import summary
 from tune.track.recorder import RunRecorder
+from tune.train.advice import curve_advice
 from tune.train.checkpoint import Checkpoints
 from tune.train.evals import Eval
 from tune.train.fit import Fitted, fit
@@ -139,6 +140,8 @@ def run_trial(
         **meter.read(),
     }
     more = (*task.splits.account.notes, *_left_out(tokens), *([adapted.note] if adapted.note else []))
+    end = Eval(index=config.train.evals + 1, step=fitted.steps, loss=tuned.surprise.loss)
+    more += tuple(curve_advice(fitted.losses, (*fitted.evals, end), learning_rate=config.train.learning_rate))
     outcome = Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=more)
     write_json(folder / "outcome.json", asdict(outcome))
     if checkpoints:
