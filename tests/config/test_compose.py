@@ -155,8 +155,10 @@ def test_a_config_folder_of_ones_own_adds_options_and_sweeps(tmp_path) -> None:
 
 
 def test_there_are_sweeps() -> None:
-    names = ["joint", "learning_rate", "methods", "mix_share", "rank_alpha", "smoke", "target_modules"]
-    assert sweep_names() == names
+    names = (
+        "dropout forgetting joint learning_rate methods mix_share quantization rank_alpha seeds smoke target_modules"
+    )
+    assert sweep_names() == names.split()
 
 
 def test_a_mistake_comes_back_with_code_2_and_without_torch() -> None:
