@@ -166,7 +166,7 @@ def _train(
         recorder.metrics({"train/step_loss": loss}, step=step)
         on("train", step, total)
 
-    follow = Follow(on_step=on_step, checkpoints=checkpoints)
+    follow = Follow(on_step=on_step, checkpoints=checkpoints, course=adapted.course)
     return fit(adapted.model, adapted.base.tokenizer, tokens.dataset(), config.train, seed=config.seed, follow=follow)
 
 
