@@ -27,6 +27,11 @@ def impossible_method(lora: LoraConfig, quantization: QuantizationConfig, *, sea
             "lora.method=dora is not allowed with quantization.kind=int8: PEFT cannot read the weights "
             "back that it measures the rows' lengths of. Take quantization=none, nf4 or fp4, or another method."
         )
+    if lora.method is Method.loftq and not quantization.kind.is_four_bit:
+        yield (
+            f"lora.method=loftq is not allowed with quantization.kind={quantization.kind}: it begins as a correction "
+            "of what four bits did to the weights. Take quantization=nf4, nf4_double or fp4, or lora=lora."
+        )
     yield from _impossible_ranks(lora, searched)
     fast = lora.plus_ratio != LoraConfig().plus_ratio or "lora.plus_ratio" in searched
     if fast and lora.method is not Method.lora_plus and "lora.method" not in searched:

@@ -73,7 +73,10 @@ class LoraConfig:
     """
 
     method: Method = Method.lora
-    """How the update is begun, scaled or trained: lora, rslora, dora, pissa, olora, lora_plus, adalora or vera."""
+    """How the update is begun, scaled or trained.
+
+    lora, rslora, dora, pissa, olora, lora_plus, adalora, vera, loftq or eva.
+    """
 
     rank: int = 16
     """Inner size of A and B. At least 1; of adalora what a layer keeps on average, and vera wants some hundreds."""

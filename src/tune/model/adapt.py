@@ -7,7 +7,7 @@ from typing import Any
 
 from tune.config.method import Method
 from tune.config.recipe import LoraConfig
-from tune.errors import AssetError
+from tune.errors import AssetError, NothingLearned
 from tune.model import adalora, methods
 from tune.model.adapter_folder import read_adapter, write_adapter
 from tune.model.load import Base
@@ -37,14 +37,23 @@ class Adapted:
     note: str | None
     """What the user should know about the choice of layers or what the method did, or None."""
 
+    start: dict[str, Any] | None = None
+    """The tensors that it began with, where they change the base already (LoftQ); else None."""
+
     course: Any = None
     """What the method does beside the optimizer while it is trained (tune.train.course), or None."""
 
 
-def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
+def attach(base: Base, lora: LoraConfig, *, seed: int, rows: Any = None) -> Adapted:
     """Return the base with a fresh adapter that changes nothing yet.
 
-    torch is seeded first: the same seed gives the same start.
+    torch is seeded first: the same seed gives the same start. LoftQ's changes something: it corrects the quantization.
+
+    Args:
+        base: What is adapted.
+        lora: How.
+        seed: Of the start.
+        rows: Training rows with input_ids, for the method that begins from them (EVA).
 
     Raises:
         ConfigError: The target preset matches no layer of this model, or the method cannot begin on those it matches.
@@ -56,8 +65,15 @@ def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
     methods.check_layers(lora, layers)
     torch.manual_seed(seed)
     adapted = _wrap(base, _peft_config(lora, chosen.names, layers, seed), targets=chosen.names, note=chosen.note)
-    methods.begin(adapted.model, lora)
-    return replace(adapted, course=adalora.Course(adapted.model) if adalora.is_on(adapted.model) else None)
+    methods.begin(adapted.model, lora, folder=base.folder, rows=rows, seed=seed)
+    if lora.method is Method.eva:  # which has shared the ranks out anew
+        trainable, total = adapted.model.get_nb_trainable_parameters()
+        adapted = replace(adapted, trainable=trainable, total=total)
+    return replace(
+        adapted,
+        course=adalora.Course(adapted.model) if adalora.is_on(adapted.model) else None,
+        start=_copies(_weights(adapted)) if lora.method is Method.loftq else None,
+    )
 
 
 def settle(adapted: Adapted) -> Adapted:
@@ -102,7 +118,14 @@ def save(adapted: Adapted, folder: Path) -> None:
         NothingLearned: Every B is zero.
     """
     assert not methods.has_start(adapted.model), "settle it first: alone, it is no update of the base"
-    write_adapter(folder, _weights(adapted), _plain_config(adapted), digest=adapted.base.digest)
+    weights = _weights(adapted)
+    if adapted.start is not None and all(weights[name].equal(tensor) for name, tensor in adapted.start.items()):
+        msg = (
+            "A and B are where they began, so the adapter changes nothing: not saved. No optimizer step reached it; "
+            "look at train.learning_rate and train.max_steps, and whether any reply token is left to learn from."
+        )
+        raise NothingLearned(msg)
+    write_adapter(folder, weights, _plain_config(adapted), digest=adapted.base.digest)
 
 
 def reload(base: Base, folder: Path) -> Adapted:
@@ -183,6 +206,10 @@ def _weights(adapted: Adapted, adapter: str = methods.TRAINED) -> dict[str, Any]
     # "auto" would ask the hub whether the vocabulary has grown; adapters here never touch the embeddings.
     state = get_peft_model_state_dict(adapted.model, adapter_name=adapter, save_embedding_layers=False)
     return {name: tensor.detach().to("cpu").contiguous() for name, tensor in state.items()}
+
+
+def _copies(weights: dict[str, Any]) -> dict[str, Any]:
+    return {name: tensor.clone() for name, tensor in weights.items()}
 
 
 def _load(adapted: Adapted, weights: dict[str, Any]) -> None:

@@ -83,9 +83,9 @@ def _check_is_known(config: Config) -> None:
             "never measured. Take none, nf4 or fp4."
         )
         raise ConfigError(msg)
-    if config.lora.method in {Method.adalora, Method.vera}:
+    if config.lora.method in {Method.adalora, Method.vera, Method.loftq, Method.eva}:
         msg = (
-            f"the memory of lora.method={config.lora.method} cannot be estimated: what it keeps beside its parameters "
+            f"the memory of lora.method={config.lora.method} cannot be estimated: what it needs beside its parameters "
             "was never measured. Estimate lora=lora with the same rank."
         )
         raise ConfigError(msg)

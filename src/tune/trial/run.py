@@ -94,7 +94,7 @@ def run_trial(
     recorder.tags({"tune.tokens": tokens.name})
     _seed_everything(config.seed)
     checkpoints = _checkpoints(config, bench, folder) if whole_steps else None
-    adapted = adapt.attach(base, config.lora, seed=config.seed)
+    adapted = adapt.attach(base, config.lora, seed=config.seed, rows=tokens.dataset())
     try:
         recorder.tags({"tune.targets": summary(adapted.targets)})
         with meter.phase("train"), whole_steps() if whole_steps else nullcontext():
