@@ -8,6 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tune.config.method import BEGUN_FROM_WEIGHTS, Method
+from tune.config.optimizer import Optimizer
 from tune.config.recipe import Device, ModelConfig, QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import ConfigError
@@ -297,3 +298,13 @@ def test_more_is_never_less(
 
     for part in ("adapter", "gradients", "optimizer", "activations", "logits", "evaluation", "peak"):
         assert getattr(large, part) >= getattr(small, part), part
+
+
+def test_an_estimate_has_the_state_of_its_optimizer() -> None:
+    config = toy_config()
+    adamw = estimate(config, toy(), overhead_gib=0)
+    config.train.optimizer = Optimizer.sgd
+    sgd = estimate(config, toy(), overhead_gib=0)
+
+    assert (adamw.optimizer * GIB, sgd.optimizer) == (pytest.approx(2 * 512 * 4), 0)
+    assert sgd.peak_training == pytest.approx(adamw.peak_training - adamw.optimizer)

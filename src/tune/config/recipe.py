@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tune.config.method import Method
+from tune.config.optimizer import Optimizer
 
 
 class Device(StrEnum):
@@ -157,8 +158,11 @@ class Schedule(StrEnum):
 class TrainConfig:
     """How the adapter is trained."""
 
+    optimizer: Optimizer = Optimizer.adamw
+    """adamw, adamw_8bit, paged_adamw_32bit, paged_adamw_8bit, adafactor, sgd or galore."""
+
     learning_rate: float = 1e-3
-    """Peak rate of AdamW. Above 0; published LoRA recipes lie between 1e-5 and 3e-3."""
+    """Peak rate. Above 0; published LoRA recipes, all with AdamW, lie between 1e-5 and 3e-3."""
 
     epochs: float = 1.0
     """Passes over the training examples. Above 0."""
@@ -178,8 +182,17 @@ class TrainConfig:
     schedule: Schedule = Schedule.linear
     """Shape of the rate after the warm-up."""
 
+    momentum: float = 0.0
+    """Share of SGD's last step that is added to the next, from 0 up to but not 1; sgd alone reads it."""
+
+    galore_rank: int = 128
+    """Singular directions of a gradient that GaLore keeps; galore alone reads it. At least 1."""
+
     weight_decay: float = 0.0
-    """AdamW's decoupled decay of the adapter. At least 0."""
+    """Share of the weights, times the rate, that each step takes from them. At least 0.
+
+    Decoupled from the gradient, but for SGD, where it is added to it: the same without momentum, and not with it.
+    """
 
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm. Above 0."""

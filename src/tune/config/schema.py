@@ -71,7 +71,10 @@ class StudyConfig:
     """How the next point is chosen: grid, random or tpe."""
 
     n_trials: int | None = None
-    """Trials in all, over every start of this study; null for all cells of a grid. At least 1."""
+    """Trials in all, each of a point's seeds counted, over every start of this study; null for all cells of a grid.
+
+    At least 1.
+    """
 
     seed: int = 0
     """Seeds the sampler."""
@@ -188,6 +191,12 @@ class SweepConfig:
 
     first: list[dict[str, Any]] = field(default_factory=list)
     """Points of the space to try first, key → value; what one leaves out is drawn."""
+
+    seeds: list[int] = field(default_factory=list)
+    """Every point is run with each of these, and its objective is the mean: `[0, 1, 2]`; none: `seed` alone.
+
+    A sampler that learns gives further seeds to contenders alone. Each is a trial of its own, at least 0 and once here.
+    """
 
     options: dict[str, Any] = field(default_factory=dict)
     """Group → option → key → value: what the searched options set. Filled in when the sweep is composed."""

@@ -23,7 +23,7 @@ from tune.study.signature import is_gone
 from tune.track.environment import redact
 from tune.trial.outcome import Outcome, State
 
-HANDED_ON = ("root", "attempt", "run_id", "first")
+HANDED_ON = ("root", "attempt", "run_id", "first", "seed")
 """What an attempt passes to the one that follows it."""
 
 NOTHING: Mapping[str, str | int] = MappingProxyType({})

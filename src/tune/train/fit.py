@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from tune.config.recipe import TrainConfig
 from tune.train.checkpoint import losses_until, restore_optimizer, restore_random, restore_weights
 from tune.train.loss import answer_loss
+from tune.train.optimizer import check_device, forget, trainer_arguments
 from tune.train.rates import with_own_rates
 from tune.train.watch import Follow, watcher
 
@@ -60,7 +62,9 @@ def fit(
 
     Raises:
         Diverged: The loss or the gradient norm became NaN or infinite.
+        ConfigError: The optimizer needs a GPU.
     """
+    check_device(train.optimizer, model.device.type)
     total = n_steps(train, len(rows))
     watch = watcher(total, follow)
     with tempfile.TemporaryDirectory(prefix="tune-") as folder, _own_forward(model):
@@ -83,7 +87,10 @@ def fit(
         came_from = follow.checkpoints.newest() if follow.checkpoints else None
         if came_from:
             watch.losses = losses_until(came_from)
-        trainer.train(resume_from_checkpoint=str(came_from) if came_from else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(came_from) if came_from else None)
+        finally:
+            forget(trainer.optimizer)
     model.eval()
     return Fitted(
         steps=trainer.state.global_step,
@@ -128,7 +135,10 @@ def _trainer_class() -> Any:
         def create_optimizer(self, model: Any = None) -> Any:
             """Return the optimizer, with the learning rates that a method asked for."""
             there_is_one = self.optimizer is not None
-            optimizer = super().create_optimizer(model)
+            with warnings.catch_warnings():
+                # GaLore's own AdamW is a copy of transformers' old one, and warns of itself as that did.
+                warnings.filterwarnings("ignore", "This implementation of AdamW is deprecated", FutureWarning)
+                optimizer = super().create_optimizer(model)
             return optimizer if there_is_one else with_own_rates(optimizer)
 
         # How transformers goes on from a checkpoint, each part read from our files instead of its pickles.
@@ -165,7 +175,7 @@ def _arguments(train: TrainConfig, *, folder: str, seed: int, total: int, device
         max_grad_norm=train.max_grad_norm,
         max_length=train.max_length,
         activation_checkpointing=train.gradient_checkpointing,
-        optim="adamw_torch",
+        **trainer_arguments(train),
         bf16=False,  # the base has the format of model.dtype and the adapter float32; no autocast on top
         use_cpu=device == "cpu",
         seed=seed,
