@@ -20,6 +20,7 @@ from tune.study.attempts import end, let_go, retries_after, root
 from tune.study.claim import Claim, claim
 from tune.study.database import patiently, unless_away
 from tune.study.heart import Heart, die_with_supervisor
+from tune.study.launch import Launcher
 from tune.study.machine import limit_own_memory, memory_limit
 from tune.study.reaper import reap_and_close
 from tune.study.record import ENDS, record_of
@@ -59,6 +60,7 @@ class Worker:
         self._reaped = time.monotonic()
         self._was_cut_off = False
         self._bench: Any = None
+        self._launcher = Launcher()
         self._task: tuple[str, Task] | None = None
 
     def work(self) -> None:
@@ -156,10 +158,13 @@ class Worker:
     def _run(self, config: Config, folder: Path, recorder: BufferedRecorder, heart: Heart) -> Outcome:
         from tune.trial.run import model_key, open_bench, run_trial
 
-        task = self._read_task(config)
+        task, model = self._read_task(config), model_folder(config, announce=logging.info)
+        foreseen = self._launcher.foresee(config, task, model)
+        if foreseen.refusal:
+            return foreseen.refusal
         if self._bench is None or self._bench.model_key != model_key(config):
             self._bench = None
-            self._bench = open_bench(config, task, folder=model_folder(config, announce=logging.info))
+            self._bench = open_bench(config, task, folder=model)
             gc.freeze()  # every training collects garbage, and need not search the libraries for it each time
         elif self._bench.task is not task:
             self._bench = replace(self._bench, task=task)
@@ -168,7 +173,10 @@ class Worker:
             self._check(heart)
             write_json(folder / "progress.json", {"phase": phase, "done": done, "total": total})
 
-        return run_trial(config, self._bench, folder=folder, recorder=recorder, on=on, whole_steps=self._stop.held)
+        held = self._stop.held
+        return foreseen.told_with(
+            run_trial(config, self._bench, folder=folder, recorder=recorder, on=on, whole_steps=held)
+        )
 
     def _check(self, heart: Heart) -> None:
         self._stop.check()
