@@ -26,6 +26,7 @@ from tune.study.reaper import reap_and_close
 from tune.study.record import ENDS, record_of
 from tune.study.rows import DATA, refuse_other_rows
 from tune.study.signature import sign
+from tune.study.smaller import in_words
 from tune.study.space import read_space
 from tune.study.stop import StopRequest
 from tune.study.storage import StudyFolder, stored_config
@@ -107,6 +108,7 @@ class Worker:
             limit = self._config.workers.timeout_s
             return self._end(claimed, recorder, failed("timeout", f"it took longer than workers.timeout_s={limit:g}."))
 
+        reduced = claimed.trial.user_attrs.get("reduced")
         with Heart(self._study, claimed.trial, limits=self._config.workers, on_timeout=too_long) as heart:
             try:
                 self._stop.check()
@@ -116,6 +118,9 @@ class Worker:
                 _publish(recorder, self._folder.trial(claimed.root), outcome)
             except (Exception, Interrupted) as error:  # noqa: BLE001 - one trial's bug must not end the study
                 outcome = failed("interrupted", self._stop.asked) if self._stop.asked else failure(error)
+            if reduced:
+                note = f"trial {claimed.root} had run out of memory; it was tried again with {in_words(reduced)}."
+                outcome = replace(outcome, notes=(*outcome.notes, note))
             with self._stop.held():
                 self._end(claimed, recorder, outcome)
         if recorder:
@@ -131,6 +136,8 @@ class Worker:
         recorder = record_of(claimed, self._study, self._store, self._folder)
         recorder.before = lambda: heart.confirm(self._is_stopping)
         recorder.tags({"tune.attempt": str(claimed.attempt)})
+        if reduced := claimed.trial.user_attrs.get("reduced"):
+            recorder.tags({"tune.reduced": in_words(reduced), "tune.command": claimed.trial.user_attrs["command"]})
         recorder.params({**claimed.point, "seed": claimed.config.seed})
         recorder.text("config.yaml", to_yaml(claimed.config))
         return recorder
