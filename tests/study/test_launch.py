@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from tests.promises.study_process import CONF, SMALL, runs_of, tune
 from tune.config.compose import compose
 from tune.config.schema import Config
 from tune.errors import ConfigError
-from tune.study.launch import Launcher
+from tune.model.memory import Estimate
+from tune.study.launch import Launcher, correction
 from tune.trial.outcome import Outcome, State
 
 GREEDY = [
@@ -58,6 +60,50 @@ def test_a_trial_whose_memory_cannot_be_estimated_is_launched_with_a_note(tmp_pa
     assert done.metrics == {"task/score": 1.0}
     assert done.notes[0] == "a"
     assert done.notes[1].startswith("launched without knowing whether it fits: the memory of lora.method=lora cannot")
+
+
+class Sized:
+    """A forecaster that foretells a peak."""
+
+    def __init__(self, peak: float, mapped: float = 0.0) -> None:
+        parts = dict.fromkeys((field.name for field in fields(Estimate)), 0.0)
+        self.found = Estimate(**parts | {"peak_training": peak, "mapped": mapped})  # type: ignore[arg-type]
+
+    def estimate(self, _config: Config, _task: Any, _folder: Path) -> Estimate:
+        return self.found
+
+
+def seen(*pairs: tuple[float, float]) -> list[dict[str, float]]:
+    return [{"cost/peak_gib": peak, "cost/estimated_gib": estimated} for peak, estimated in pairs]
+
+
+def test_measured_trials_correct_the_estimate_by_the_median_of_three_at_least() -> None:
+    assert correction(seen((1.2, 1.0), (2.2, 2.0))) is None
+    assert correction(seen((1.2, 1.0), (2.2, 2.0), (2.2, 2.0))) is None, "one of them took the other's result"
+    assert correction([*seen((1.2, 1.0), (2.2, 2.0), (4.0, 4.0)), {}]) == pytest.approx(1.1)
+    assert correction(seen((3.0, 1.0), (3.0, 1.1), (3.0, 1.2))) == 1.25
+    assert correction(seen((0.1, 1.0), (0.1, 1.1), (0.1, 1.2))) == 0.8
+
+
+@pytest.mark.parametrize(
+    ("peak", "mapped", "measured", "fits"),
+    [
+        (2.39, 0.0, [], True),  # 1.2 x 2
+        (2.41, 0.0, [], False),
+        (2.41, 0.1, [], True),
+        (2.41, 0.0, seen((0.9, 1.0), (1.8, 2.0), (3.6, 4.0)), True),  # 0.9 x 2.41 = 2.17, and 1.1 x 2 = 2.2
+        (2.01, 0.0, seen((1.1, 1.0), (2.2, 2.0), (4.4, 4.0)), False),  # 1.1 x 2.01 = 2.21
+    ],
+)
+def test_a_point_is_refused_only_well_above_the_limit(
+    peak: float, mapped: float, measured: list, fits: bool, tmp_path: Path
+) -> None:
+    config = compose(["workers.memory_gib=2", "model.device=cpu"])
+
+    foreseen = Launcher(Sized(peak, mapped)).foresee(config, None, tmp_path, seen=measured)
+
+    assert (foreseen.refusal is None) == fits
+    assert foreseen.gib == peak
 
 
 OVER = """# @package _global_

@@ -1,10 +1,12 @@
 """Whether a trial is launched: not where it would need clearly more memory than its worker may hold."""
 
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tune.config.metrics import ESTIMATED_GIB
+from tune.config.metrics import ESTIMATED_GIB, PEAK_GIB
 from tune.config.recipe import Device
 from tune.config.schema import Config
 from tune.study.machine import memory_limit, n_gpus
@@ -13,6 +15,13 @@ from tune.trial.task import Task
 
 UNTRIED = 1.2
 """An estimate is believed where it is so many times the limit: it was up to 13 % off."""
+
+TRIED = 1.1
+"""The same where trials of the study were measured, and what they held corrects the estimate."""
+
+_FEWEST = 3
+_MOST_CORRECTED = 1.25
+"""A correction beyond this, or below its inverse, is no correction but another mistake."""
 
 _GIB = 1024**3
 _N_PARTS = 3
@@ -44,8 +53,17 @@ class Launcher:
 
     _forecaster: Any = field(default=None)
 
-    def foresee(self, config: Config, task: Task, folder: Path) -> Foreseen:
-        """Return whether a trial fits; where its memory cannot be estimated, it is launched."""
+    def foresee(
+        self, config: Config, task: Task, folder: Path, *, seen: Sequence[Mapping[str, float]] = ()
+    ) -> Foreseen:
+        """Return whether a trial fits; where its memory cannot be estimated, it is launched.
+
+        Args:
+            config: The trial's whole configuration.
+            task: Its data and questions.
+            folder: Of its model.
+            seen: Metrics of the study's trials.
+        """
         from tune.trial.forecast import Forecaster
 
         self._forecaster = self._forecaster or Forecaster()
@@ -55,8 +73,10 @@ class Launcher:
             why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             return Foreseen(note=f"launched without knowing whether it fits: {why}")
         limit, whose = _limit(config)
-        needed = found.peak - found.mapped  # the kernel takes mapped pages back before memory runs out
-        if needed <= UNTRIED * limit:
+        corrected = correction(seen)
+        # The kernel takes mapped pages back before memory runs out.
+        needed = found.peak * (corrected or 1.0) - found.mapped
+        if needed <= (TRIED if corrected else UNTRIED) * limit:
             return Foreseen(gib=found.peak)
         parts = {name: size for name, size in asdict(found).items() if name in _PARTS}
         message = (
@@ -70,6 +90,16 @@ class Launcher:
 
 
 _PARTS = ("weights", "adapter", "gradients", "optimizer", "activations", "logits", "evaluation", "heap", "overhead")
+
+
+def correction(seen: Sequence[Mapping[str, float]]) -> float | None:
+    """Return what estimates are to be multiplied with; None where fewer than three trials were measured."""
+    # A trial that took another's result has its numbers too.
+    pairs = {(one[PEAK_GIB], one[ESTIMATED_GIB]) for one in seen if PEAK_GIB in one and ESTIMATED_GIB in one}
+    if len(pairs) < _FEWEST:
+        return None
+    median = statistics.median(peak / estimated for peak, estimated in pairs)
+    return min(_MOST_CORRECTED, max(1 / _MOST_CORRECTED, median))
 
 
 def _largest(parts: dict[str, float]) -> str:

@@ -33,6 +33,7 @@ from tune.study.storage import StudyFolder, stored_config
 from tune.track.buffer import BufferedRecorder
 from tune.track.place import open_store
 from tune.trial.failure import failed, failure
+from tune.trial.meter import forget_peak
 from tune.trial.outcome import Outcome, State
 from tune.trial.task import Task, model_folder, read_task
 
@@ -127,6 +128,7 @@ class Worker:
             recorder.close(_SEND_S)
         if outcome.reason == "oom":
             self._bench = None  # the next trial begins with what is free
+        forget_peak()
         if outcome.reason == "disk":
             raise StudyError(disk_advice(self._folder.runs, outcome.message))
 
@@ -166,7 +168,8 @@ class Worker:
         from tune.trial.run import model_key, open_bench, run_trial
 
         task, model = self._read_task(config), model_folder(config, announce=logging.info)
-        foreseen = self._launcher.foresee(config, task, model)
+        trials = self._patiently(lambda: self._study.get_trials(deepcopy=False))
+        foreseen = self._launcher.foresee(config, task, model, seen=[t.user_attrs.get("metrics", {}) for t in trials])
         if foreseen.refusal:
             return foreseen.refusal
         if self._bench is None or self._bench.model_key != model_key(config):
