@@ -31,10 +31,10 @@ NOTHING: Mapping[str, str | int] = MappingProxyType({})
 REJECTED = "rejected"
 """Reason of a trial that was drawn and never run, because the sweep rejects such points."""
 
-_CONSTRAINTS = {REJECTED: "reject"}
 OUT_OF_MEMORY = "oom"
 """Reason that is tried again with smaller pieces: attribute `smaller` of the attempt, `reduced` of its follower."""
 
+_CONSTRAINTS = {REJECTED: "reject"}
 _TOO_MUCH = "memory"
 """Constraint that an infeasible trial breaks; samplers that know constraints look elsewhere then."""
 

@@ -54,6 +54,9 @@ class Claim:
     twin: int | None
     """The trial with the same configuration and seed whose result is taken; None where there is none."""
 
+    reduced: dict[str, Any] | None = None
+    """Settings that stand above its point since an attempt ran out of memory."""
+
 
 def enqueue_grid(study: Any, config: Config) -> None:
     """Put what is known before the first draw in the queue, where it is not there yet: a grid's cells, first points."""
@@ -123,7 +126,7 @@ def _sign(study: Any, trial: Any, trials: Sequence[Any], point: dict[str, Value]
     command = repeat_command(config)
     twin = _twin(trials, root(trial), {"point": point, "seed": config.seed, "command": command})
     about = {"point": point, "seed": config.seed, "started": time.time(), "command": command}
-    about |= {"smaller": smaller(config)}
+    about["smaller"] = smaller(config)
     for name, content in about.items():
         trial.set_user_attr(name, content)
     reach("claim: signed")
@@ -136,6 +139,7 @@ def _sign(study: Any, trial: Any, trials: Sequence[Any], point: dict[str, Value]
         point=point,
         config=config,
         twin=twin,
+        reduced=trial.user_attrs.get("reduced"),
     )
 
 

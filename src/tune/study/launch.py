@@ -24,6 +24,7 @@ _MOST_CORRECTED = 1.25
 """A correction beyond this, or below its inverse, is no correction but another mistake."""
 
 _GIB = 1024**3
+_PARTS = ("weights", "adapter", "gradients", "optimizer", "activations", "logits", "evaluation", "heap", "overhead")
 _N_PARTS = 3
 
 
@@ -87,9 +88,6 @@ class Launcher:
         )
         refusal = Outcome(state=State.infeasible, reason="memory", message=message, metrics={ESTIMATED_GIB: found.peak})
         return Foreseen(gib=found.peak, refusal=refusal)
-
-
-_PARTS = ("weights", "adapter", "gradients", "optimizer", "activations", "logits", "evaluation", "heap", "overhead")
 
 
 def correction(seen: Sequence[Mapping[str, float]]) -> float | None:

@@ -109,7 +109,6 @@ class Worker:
             limit = self._config.workers.timeout_s
             return self._end(claimed, recorder, failed("timeout", f"it took longer than workers.timeout_s={limit:g}."))
 
-        reduced = claimed.trial.user_attrs.get("reduced")
         with Heart(self._study, claimed.trial, limits=self._config.workers, on_timeout=too_long) as heart:
             try:
                 self._stop.check()
@@ -119,8 +118,9 @@ class Worker:
                 _publish(recorder, self._folder.trial(claimed.root), outcome)
             except (Exception, Interrupted) as error:  # noqa: BLE001 - one trial's bug must not end the study
                 outcome = failed("interrupted", self._stop.asked) if self._stop.asked else failure(error)
-            if reduced:
-                note = f"trial {claimed.root} had run out of memory; it was tried again with {in_words(reduced)}."
+            if claimed.reduced:
+                again = in_words(claimed.reduced)
+                note = f"trial {claimed.root} had run out of memory; it was tried again with {again}."
                 outcome = replace(outcome, notes=(*outcome.notes, note))
             with self._stop.held():
                 self._end(claimed, recorder, outcome)
@@ -138,8 +138,9 @@ class Worker:
         recorder = record_of(claimed, self._study, self._store, self._folder)
         recorder.before = lambda: heart.confirm(self._is_stopping)
         recorder.tags({"tune.attempt": str(claimed.attempt)})
-        if reduced := claimed.trial.user_attrs.get("reduced"):
-            recorder.tags({"tune.reduced": in_words(reduced), "tune.command": claimed.trial.user_attrs["command"]})
+        if claimed.reduced:  # the command of the first attempt stands there
+            command = claimed.trial.user_attrs["command"]
+            recorder.tags({"tune.reduced": in_words(claimed.reduced), "tune.command": command})
         recorder.params({**claimed.point, "seed": claimed.config.seed})
         recorder.text("config.yaml", to_yaml(claimed.config))
         return recorder
