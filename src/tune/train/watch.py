@@ -8,6 +8,7 @@ from typing import Any
 
 from tune.errors import Diverged, Interrupted
 from tune.train.checkpoint import Checkpoints, capture
+from tune.train.course import Course
 from tune.train.evals import Eval, Evals, eval_steps
 
 
@@ -17,6 +18,9 @@ class Follow:
 
     on_step: Callable[[int, int, float], None]
     """Is told (step, steps in all, loss) after each optimizer step; may raise to stop."""
+
+    course: Course | None = None
+    """What the adapter's method does beside the optimizer."""
 
     checkpoints: Checkpoints | None = None
     """Where to go on from, and what to leave behind: now and then, and where anything here raises Interrupted."""

@@ -107,17 +107,18 @@ def run_trial(
     recorder.tags({"tune.tokens": tokens.name})
     _seed_everything(config.seed)
     checkpoints = _checkpoints(config, bench, folder) if searched else None
-    adapted = adapt.attach(base, config.lora, seed=config.seed)
+    rows = tokens.dataset()
+    adapted = adapt.attach(base, config.lora, seed=config.seed, rows=rows)
     try:
         recorder.tags({"tune.targets": summary(adapted.targets)})
         with meter.phase("train"), searched.whole_steps() if searched else nullcontext():
             follow = Follow(
                 on_step=_on_step(recorder, on),
+                course=adapted.course,
                 checkpoints=checkpoints,
                 measure=validation_loss(adapted.model, base.tokenizer, config, task, on=on),
                 on_eval=_on_eval(recorder, searched),
             )
-            rows = tokens.dataset()
             fitted = fit(adapted.model, base.tokenizer, rows, config.train, seed=config.seed, follow=follow)
         adapted = adapt.settle(adapted)
         adapt.save(adapted, folder / "adapter")
