@@ -1,4 +1,4 @@
-"""Train every cell of a grid over the space of +sweep=joint on the tiny model, and keep the validation loss along the way.
+"""Train every cell of a grid over the space of +sweep=joint on the tiny model, and keep the losses on the way.
 
 The table stands for trainings, so that studies can be replayed by the hundred (scripts/surrogate.py).
 """
@@ -29,7 +29,6 @@ def record() -> None:
     from tune.study.space import configured, parse_space
 
     config = compose(["+sweep=joint", *WORDS])
-    assert config.sweep is not None
     config.sweep.space["train.learning_rate"] = list(RATES)
     space = parse_space(config)
     began, rows = time.monotonic(), []

@@ -69,3 +69,6 @@ class Method(StrEnum):
 
 BEGUN_FROM_WEIGHTS = frozenset({Method.pissa, Method.olora})
 """Methods whose A and B are a part of the base's weights, which is taken out of them."""
+
+ONE_RANK = BEGUN_FROM_WEIGHTS | {Method.adalora, Method.vera, Method.eva}
+"""Methods for which single layers cannot be given ranks of their own."""

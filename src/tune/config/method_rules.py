@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tune.config.method import BEGUN_FROM_WEIGHTS, Method
+from tune.config.method import BEGUN_FROM_WEIGHTS, ONE_RANK, Method
 from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind
 
 
@@ -32,6 +32,13 @@ def impossible_method(lora: LoraConfig, quantization: QuantizationConfig, *, sea
             f"lora.method=loftq is not allowed with quantization.kind={quantization.kind}: it begins as a correction "
             "of what four bits did to the weights. Take quantization=nf4, nf4_double or fp4, or lora=lora."
         )
+    if lora.method in ONE_RANK and "lora.method" not in searched:
+        for key in ("rank_pattern", "alpha_pattern"):
+            if getattr(lora, key) is not None or f"lora.{key}" in searched:
+                yield (
+                    f"lora.{key}={getattr(lora, key)} is not allowed with lora.method={lora.method}, which gives its "
+                    "layers their ranks and scales itself. Leave it out, or take lora=lora."
+                )
     yield from _impossible_ranks(lora, searched)
     fast = lora.plus_ratio != LoraConfig().plus_ratio or "lora.plus_ratio" in searched
     if fast and lora.method is not Method.lora_plus and "lora.method" not in searched:

@@ -100,6 +100,15 @@ class LoraConfig:
     layers: str | None = None
     """Which blocks: top 8 (the last 8), 0-7 (both included), 0+2+5 (the first is 0), all; null for all."""
 
+    rank_pattern: str | None = None
+    """Ranks of some layers, joined with +: `mlp:8+down:32`, or by blocks, `top 8:32`; a later part wins.
+
+    What stands before the colon is a word of `targets` or the blocks of `layers`. The others have `rank`.
+    """
+
+    alpha_pattern: str | None = None
+    """Alphas of some layers, written as in `rank_pattern`. A layer of another rank keeps `alpha` unless it says so."""
+
     plus_ratio: float = 16.0
     """Learning rate of B over that of A; lora_plus alone reads it. At least 1; its paper advises about 16."""
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from tune.config.method import Method
 from tune.config.recipe import LoraConfig
+from tune.config.targets import read_pattern
 from tune.errors import AssetError, NothingLearned
 from tune.model import adalora, methods
 from tune.model.adapter_folder import read_adapter, write_adapter
 from tune.model.load import Base
 from tune.model.quantize import import_quietly
-from tune.model.targets import choose_layers
+from tune.model.targets import assign, choose_layers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +65,12 @@ def attach(base: Base, lora: LoraConfig, *, seed: int, rows: Any = None) -> Adap
     layers = _named(base, chosen.names)
     methods.check_layers(lora, layers)
     torch.manual_seed(seed)
-    adapted = _wrap(base, _peft_config(lora, chosen.names, layers, seed), targets=chosen.names, note=chosen.note)
+    adapted = _wrap(
+        base,
+        _peft_config(lora, chosen.names, layers, seed, _patterns(base, lora, chosen.names)),
+        targets=chosen.names,
+        note=chosen.note,
+    )
     methods.begin(adapted.model, lora, folder=base.folder, rows=rows, seed=seed)
     if lora.method is Method.eva:  # which has shared the ranks out anew
         trainable, total = adapted.model.get_nb_trainable_parameters()
@@ -154,12 +160,25 @@ def _settled(adapted: Adapted, weights: dict[str, Any], config: Any, *, note: st
     return replace(settled, trainable=adapted.trainable, total=adapted.total)
 
 
+def _patterns(base: Base, lora: LoraConfig, names: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Return PEFT's ranks and alphas of single layers, by full name."""
+    endings = tuple(f".{name}" for name in names)
+    adapted = [name for name, _ in base.model.named_modules() if f".{name}".endswith(endings)]
+    found = {}
+    for key in ("rank_pattern", "alpha_pattern"):
+        pattern = read_pattern(getattr(lora, key), key=f"lora.{key}")
+        found[key] = assign(base.model, adapted, pattern, key=f"lora.{key}") if pattern else {}
+    return found
+
+
 def _named(base: Base, names: tuple[str, ...]) -> list[Any]:
     endings = tuple(f".{name}" for name in names)
     return [module for name, module in base.model.named_modules() if f".{name}".endswith(endings)]
 
 
-def _peft_config(lora: LoraConfig, names: tuple[str, ...], layers: list[Any], seed: int) -> Any:
+def _peft_config(
+    lora: LoraConfig, names: tuple[str, ...], layers: list[Any], seed: int, patterns: dict[str, Any]
+) -> Any:
     import_quietly()
     from peft import LoraConfig as PeftLoraConfig
     from peft import VeraConfig
@@ -179,7 +198,7 @@ def _peft_config(lora: LoraConfig, names: tuple[str, ...], layers: list[Any], se
         return VeraConfig(
             r=lora.rank, vera_dropout=lora.dropout, projection_prng_key=seed, save_projection=True, **common
         )
-    own = methods.peft_settings(lora)
+    own = {**methods.peft_settings(lora), **patterns}
     return PeftLoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, **common, **own)
 
 
