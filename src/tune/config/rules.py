@@ -136,6 +136,8 @@ def _impossible(config: Config) -> Iterator[str]:
             f"workers.grace_s={config.workers.grace_s:g} is not allowed: a living worker may miss a beat, so it must "
             f"be above twice workers.heartbeat_s={config.workers.heartbeat_s:g}."
         )
+    if config.plan.probe:
+        yield "plan.probe=true is not allowed: seconds a step cannot be measured yet. Leave it out."
     yield from no_server(config.track.uri)
 
 

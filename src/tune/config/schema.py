@@ -218,6 +218,14 @@ class ReportConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class PlanConfig:
+    """What `plan` does beside estimating."""
+
+    probe: bool = False
+    """Measure seconds a step with a few real ones. Not there yet: only false is allowed."""
+
+
+@dataclass(kw_only=True, slots=True)
 class DoctorConfig:
     """What `doctor` does about what it finds."""
 
@@ -253,6 +261,7 @@ class Config:
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    plan: PlanConfig = field(default_factory=PlanConfig)
     doctor: DoctorConfig = field(default_factory=DoctorConfig)
     clean: CleanConfig = field(default_factory=CleanConfig)
     sweep: SweepConfig | None = None

@@ -28,6 +28,7 @@ _FREE = (
     "workers.",
     "track.",
     "report.",
+    "plan.",
     "doctor.",
     "clean.",
     "sweep.question",
