@@ -120,7 +120,7 @@ def _study(config: Config) -> int:
 
     study = run_study(config)
     print_end(study, config.track)
-    return 0 if study.ranked() else 1
+    return 0 if study.ranked() or study.is_out_of_budget else 1
 
 
 def _data(words: Words) -> int:

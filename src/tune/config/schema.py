@@ -76,6 +76,12 @@ class StudyConfig:
     At least 1.
     """
 
+    budget: str | None = None
+    """Time that the study may run, over all its starts, as in 2h, 1h30m or 45s; null: no limit.
+
+    When it is used, trials that run are interrupted with a checkpoint, and the study is reported as it stands.
+    """
+
     seed: int = 0
     """Seeds the sampler."""
 
