@@ -4,6 +4,7 @@ Hydra composes these groups from conf/; every field says what it means, its unit
 Ranges are checked in `tune.config.rules`, because a dataclass checks types only.
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -72,13 +73,19 @@ class LoraConfig:
     """
 
     method: Method = Method.lora
-    """How the update is begun, scaled or trained: lora, rslora, dora, pissa, olora or lora_plus."""
+    """How the update is begun, scaled or trained.
+
+    lora, rslora, dora, pissa, olora, lora_plus, adalora, vera, loftq or eva.
+    """
 
     rank: int = 16
-    """Inner size of A and B. At least 1."""
+    """Inner size of A and B. At least 1; of adalora what a layer keeps on average, and vera wants some hundreds."""
 
     alpha: int = 32
-    """Numerator of the update's scale alpha / rank, or alpha / sqrt(rank) with rslora. At least 1."""
+    """Numerator of the update's scale alpha / rank; the divisor is sqrt(rank) with rslora, initial_rank with adalora.
+
+    vera has no scale but what it learns. At least 1.
+    """
 
     dropout: float = 0.0
     """Share of adapter inputs zeroed in training, from 0 up to but not 1."""
@@ -93,8 +100,25 @@ class LoraConfig:
     layers: str | None = None
     """Which blocks: top 8 (the last 8), 0-7 (both included), 0+2+5 (the first is 0), all; null for all."""
 
+    rank_pattern: str | None = None
+    """Ranks of some layers, joined with +: `mlp:8+down:32`, or by blocks, `top 8:32`; a later part wins.
+
+    What stands before the colon is a word of `targets` or the blocks of `layers`. The others have `rank`.
+    """
+
+    alpha_pattern: str | None = None
+    """Alphas of some layers, written as in `rank_pattern`. A layer of another rank keeps `alpha` unless it says so."""
+
     plus_ratio: float = 16.0
     """Learning rate of B over that of A; lora_plus alone reads it. At least 1; its paper advises about 16."""
+
+    initial_rank: int | None = None
+    """Rank that every layer begins with; adalora alone reads it. Above lora.rank; null for one and a half times it."""
+
+    @property
+    def first_rank(self) -> int:
+        """Return the rank that every layer begins with under adalora."""
+        return self.initial_rank or math.ceil(1.5 * self.rank)
 
 
 class QuantizationKind(StrEnum):

@@ -59,6 +59,7 @@ RANGES: dict[str, Range] = {
     "lora.alpha": _at_least(1),
     "lora.dropout": _SHARE,
     "lora.plus_ratio": _at_least(1),
+    "lora.initial_rank": _at_least(2),
     "train.learning_rate": _POSITIVE,
     "train.epochs": _POSITIVE,
     "train.max_steps": _at_least(1),

@@ -38,8 +38,11 @@ class RetriesConfig:
     killed: int = 0
     """Its worker was killed while the study ran, as the kernel does when memory is short. At least 0."""
 
-    oom: int = 0
-    """It needed more memory than there was. At least 0."""
+    oom: int = 1
+    """It needed more memory than there was: fewer rows a pass, as many a step, then train.gradient_checkpointing.
+
+    At least 0.
+    """
 
     timeout: int = 0
     """It took longer than workers.timeout_s. At least 0."""

@@ -32,6 +32,20 @@ _TAKEN = frozenset(
 )
 """What an adapter is; plain numbers, words and lists."""
 
+_TAKEN_BY_VERA = frozenset(
+    {
+        "r",
+        "vera_dropout",
+        "d_initial",
+        "projection_prng_key",
+        "save_projection",
+        "target_modules",
+        "fan_in_fan_out",
+        "bias",
+        "task_type",
+    }
+)
+
 _IGNORED = frozenset(
     {"peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode"}
     | {"init_lora_weights", "runtime_config"}
@@ -46,25 +60,27 @@ def read_config(folder: Path) -> Any:
         AssetError: It describes another kind of adapter, or asks for more than low-rank updates.
         ValueError: It is no JSON object, or names no layers.
     """
-    from peft import LoraConfig
+    from peft import LoraConfig, VeraConfig
 
     content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         msg = f"{CONFIG} is no JSON object"
         raise ValueError(msg)  # noqa: TRY004 - a broken file, not a wrong call
-    if content.get("peft_type") != "LORA":
+    kinds = {"LORA": (LoraConfig, _TAKEN), "VERA": (VeraConfig, _TAKEN_BY_VERA)}
+    if content.get("peft_type") not in kinds:
         msg = f"the adapter in {folder} is no LoRA (peft_type is {content.get('peft_type')}). Give one that is."
         raise AssetError(msg)
+    kind, taken = kinds[content["peft_type"]]
     layers = content.get("target_modules")
     if not isinstance(layers, list) or not layers or not all(isinstance(name, str) for name in layers):
         msg = f"target_modules in {CONFIG} is no list of names of layers"
         raise ValueError(msg)
-    usual = LoraConfig().to_dict()
-    more = [key for key in content.keys() - _TAKEN - _IGNORED if content[key] and content[key] != usual.get(key)]
+    usual = kind().to_dict()
+    more = [key for key in content.keys() - taken - _IGNORED if content[key] and content[key] != usual.get(key)]
     if more:
         msg = (
             f"the adapter in {folder} asks for {', '.join(sorted(more))} in its {CONFIG}, which is no plain LoRA and "
             "could make PEFT run code or read pickles. Give an adapter without, or take out a key that means nothing."
         )
         raise AssetError(msg)
-    return LoraConfig(**{key: content[key] for key in _TAKEN & content.keys()})
+    return kind(**{key: content[key] for key in taken & content.keys()})

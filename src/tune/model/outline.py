@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from tune.config.method import BEGUN_FROM_WEIGHTS
+from tune.config.method import BEGUN_FROM_WEIGHTS, Method
 from tune.config.recipe import QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import ConfigError
@@ -81,6 +81,12 @@ def _check_is_known(config: Config) -> None:
         msg = (
             "the memory of quantization.kind=int8 cannot be estimated: its passes are not those of four bits, and were "
             "never measured. Take none, nf4 or fp4."
+        )
+        raise ConfigError(msg)
+    if config.lora.method in {Method.adalora, Method.vera, Method.loftq, Method.eva}:
+        msg = (
+            f"the memory of lora.method={config.lora.method} cannot be estimated: what it needs beside its parameters "
+            "was never measured. Estimate lora=lora with the same rank."
         )
         raise ConfigError(msg)
     if config.lora.method in BEGUN_FROM_WEIGHTS:

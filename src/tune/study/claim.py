@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tune.config.compose import difference
+from tune.config.compose import difference, with_values
 from tune.config.schema import Config, Sampler
 from tune.errors import StudyError
 from tune.failpoint import reach
 from tune.study.attempts import attempt, beat, mend, reject, rejected, root, superseded
 from tune.study.lock import study_lock
 from tune.study.repeats import first_seed, next_repeat, over_means
+from tune.study.smaller import smaller
 from tune.study.space import Space, Value, configured, grid, nothing_left, passing, read_space, suggest
 from tune.study.storage import n_wanted
 
@@ -52,6 +53,9 @@ class Claim:
 
     twin: int | None
     """The trial with the same configuration and seed whose result is taken; None where there is none."""
+
+    reduced: dict[str, Any] | None = None
+    """Settings that stand above its point since an attempt ran out of memory."""
 
 
 def enqueue_grid(study: Any, config: Config) -> None:
@@ -110,7 +114,7 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     if why := space.rejected_by(point, config):
         reject(study, trial, why)
         return why
-    own = configured(config, point)
+    own = with_values(configured(config, point), trial.user_attrs.get("reduced", {}))
     seed_is_searched = "seed" in point
     if not seed_is_searched:
         own = replace(own, seed=first_seed(config) if given is None else given)
@@ -122,6 +126,7 @@ def _sign(study: Any, trial: Any, trials: Sequence[Any], point: dict[str, Value]
     command = repeat_command(config)
     twin = _twin(trials, root(trial), {"point": point, "seed": config.seed, "command": command})
     about = {"point": point, "seed": config.seed, "started": time.time(), "command": command}
+    about["smaller"] = smaller(config)
     for name, content in about.items():
         trial.set_user_attr(name, content)
     reach("claim: signed")
@@ -134,6 +139,7 @@ def _sign(study: Any, trial: Any, trials: Sequence[Any], point: dict[str, Value]
         point=point,
         config=config,
         twin=twin,
+        reduced=trial.user_attrs.get("reduced"),
     )
 
 

@@ -3,6 +3,7 @@
     step-00000040/
         adapter.safetensors      what is trained, by parameter name
         optimizer.safetensors    the optimizer's moments, by place in it
+        course.safetensors       what the method goes by, where it has something
         random.safetensors       torch's random states, as bytes
         state.json               losses, scheduler, the optimizer's rates and numbers, random states of Python and NumPy
         trainer_state.json       transformers' own count of steps and epochs
@@ -21,6 +22,7 @@ from typing import Any
 
 from tune.failpoint import reach
 from tune.files import is_intact, write_json, write_manifest
+from tune.train.course import write_course
 from tune.train.optimizer_state import OptimizerState, read_state, write_state
 
 _ADAPTER, _OPTIMIZER, _RANDOM = "adapter.safetensors", "optimizer.safetensors", "random.safetensors"
@@ -80,6 +82,7 @@ def capture(trainer: Any, folder: Path, *, losses: list[float]) -> None:
     from safetensors.torch import save_file
 
     save_file(_trained(trainer.model), folder / _ADAPTER)
+    write_course(trainer.course, folder)
     moments = read_state(trainer.optimizer)
     save_file(moments.tensors, folder / _OPTIMIZER)
     states = {"cpu": torch.get_rng_state()}
