@@ -17,6 +17,7 @@ tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it
 
   python -m tune +sweep=NAME [key=value …]     run a study, or go on with it
   python -m tune [key=value …]                 run one trial
+  python -m tune plan [+sweep=NAME key=value …] what it would run, and what it needs; nothing is trained
   python -m tune data [key=value …]            what is learned: rows, what is taken out and why, splits, tokens
   python -m tune report NAME [report.format=json]
                                                print a study again
@@ -119,7 +120,7 @@ def _study(config: Config) -> int:
 
     study = run_study(config)
     print_end(study, config.track)
-    return 0 if study.ranked() else 1
+    return 0 if study.ranked() or study.is_out_of_budget else 1
 
 
 def _data(words: Words) -> int:
@@ -131,6 +132,25 @@ def _data(words: Words) -> int:
     config = compose(words.overrides, config_dir=words.config_dir)
     rules.check(config)
     print_data_set(config)
+    return 0
+
+
+def _plan(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+
+    no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    from tune.study.machine import n_cores, thread_variables
+
+    os.environ.update(thread_variables(config.workers.threads or n_cores()))
+    from tune.report.command import estimating, print_the_plan
+    from tune.study.plan import make_plan
+
+    with estimating() as on:
+        plan = make_plan(config, on)
+    print_the_plan(plan, config.report.format)
     return 0
 
 
@@ -246,6 +266,7 @@ def _config(words: Words) -> int:
 
 COMMANDS: dict[str, Callable[[Words], int]] = {
     "run": _run,
+    "plan": _plan,
     "data": _data,
     "report": _report,
     "config": _config,

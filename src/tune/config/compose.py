@@ -14,7 +14,7 @@ from tune.config.options import resolve, searched_options
 from tune.config.schema import Config
 from tune.errors import ConfigError, nearest
 
-_NO_TRIAL = ("sweep", "study.", "workers.", "track.", "report.", "doctor.", "clean.")
+_NO_TRIAL = ("sweep", "study.", "workers.", "track.", "report.", "plan.", "doctor.", "clean.")
 """How the keys begin that say nothing about a trial."""
 
 _WHOLE = ("sweep.space", "sweep.options")

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from tune import paths
 from tune.config.data_rules import impossible_data
+from tune.config.duration import seconds_of
 from tune.config.method_rules import impossible_method
 from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.pruning import impossible_pruning
@@ -144,6 +145,13 @@ def _impossible(config: Config) -> Iterator[str]:
             f"workers.grace_s={config.workers.grace_s:g} is not allowed: a living worker may miss a beat, so it must "
             f"be above twice workers.heartbeat_s={config.workers.heartbeat_s:g}."
         )
+    if config.study.budget is not None and seconds_of(config.study.budget) is None:
+        yield (
+            f"study.budget={config.study.budget} is not allowed: write a time above 0 in whole hours, minutes and "
+            "seconds, as in 2h, 90m, 1h30m or 45s; or leave it out."
+        )
+    if config.plan.probe:
+        yield "plan.probe=true is not allowed: seconds a step cannot be measured yet. Leave it out."
     yield from no_server(config.track.uri)
 
 

@@ -92,6 +92,12 @@ class StudyConfig:
     At least 1.
     """
 
+    budget: str | None = None
+    """Time that the study may run, over all its starts, as in 2h, 1h30m or 45s; null: no limit.
+
+    When it is used, trials that run are interrupted with a checkpoint, and the study is reported as it stands.
+    """
+
     seed: int = 0
     """Seeds the sampler."""
 
@@ -239,6 +245,14 @@ class ReportConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class PlanConfig:
+    """What `plan` does beside estimating."""
+
+    probe: bool = False
+    """Measure seconds a step with a few real ones. Not there yet: only false is allowed."""
+
+
+@dataclass(kw_only=True, slots=True)
 class DoctorConfig:
     """What `doctor` does about what it finds."""
 
@@ -274,6 +288,7 @@ class Config:
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    plan: PlanConfig = field(default_factory=PlanConfig)
     doctor: DoctorConfig = field(default_factory=DoctorConfig)
     clean: CleanConfig = field(default_factory=CleanConfig)
     sweep: SweepConfig | None = None

@@ -2,7 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -11,8 +12,10 @@ from tune.config.schema import Config, ReportFormat, TrackConfig
 from tune.report.checkup import print_checkup
 from tune.report.clean import may_free, print_freeable, print_freed
 from tune.report.data import print_data
+from tune.report.plan import print_plan
 from tune.report.status import print_status
 from tune.report.table import print_metrics, print_study
+from tune.track.plan_record import PlanRecord
 from tune.track.records import StudyRecord
 from tune.track.repeats import ranked_points
 from tune.track.upkeep import CheckupRecord, FreeableRecord
@@ -38,6 +41,19 @@ def print_data_set(config: Config) -> None:
     with Bar() as bar:
         found = inspect_data(config, bar)
     print_data(found, config.report.format, _console())
+
+
+def print_the_plan(plan: PlanRecord, form: ReportFormat) -> None:
+    """Print what would be run, and what it needs."""
+    print_plan(plan, form, _console())
+
+
+@contextmanager
+def estimating() -> Iterator[Callable[[int, int], None]]:
+    """Show how many of how many estimates are done, on standard error."""
+    console = Console(stderr=True, highlight=False, markup=False)
+    with console.status("estimating memory") as status:
+        yield lambda done, total: status.update(f"estimating memory: {done} of {total} done")
 
 
 def print_findings(checkup: CheckupRecord, track: TrackConfig) -> None:

@@ -11,6 +11,8 @@ from rich.text import Text
 from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import PointRecord, ranked_points, seed_noise
 
+_MOST_WAITING = 4
+
 
 def print_study(study: StudyRecord, console: Console) -> None:
     """Print the leaderboard, what failed, and what the base scores."""
@@ -30,6 +32,8 @@ def print_study(study: StudyRecord, console: Console) -> None:
         console.print(_base_line(ranked[0]))
     if noise := _noise_line(points, study):
         console.print(noise)
+    if study.is_out_of_budget:
+        console.print(_budget_line(study))
     for trial in study.without_result():
         failed = (f"trial {trial.number} {trial.state} ({trial.reason})", "red")
         console.print(Text.assemble(failed, f" {_point(trial)}: {trial.message}"))
@@ -37,6 +41,18 @@ def print_study(study: StudyRecord, console: Console) -> None:
         console.print(line)
     for note in sorted({note for trial in study.trials for note in trial.notes}):
         console.print(f"note: {note}")
+
+
+def _budget_line(study: StudyRecord) -> str:
+    waiting = [trial for trial in study.trials if trial.state == "waiting"]
+    points = "; ".join(f"trial {trial.number} ({_point(trial)})" for trial in waiting[:_MOST_WAITING])
+    more = f" and {len(waiting) - _MOST_WAITING} more" if len(waiting) > _MOST_WAITING else ""
+    queue = f" In the queue: {points}{more}." if waiting else ""
+    return (
+        f"study.budget is used: it ran {study.spent_s:.0f} s of {study.budget_s:.0f} s, and "
+        f"{study.n_trials - study.done} of {study.n_trials} trials have not been run to their end.{queue} "
+        "Give the same command with a larger study.budget to go on."
+    )
 
 
 def print_metrics(metrics: dict[str, float], console: Console) -> None:

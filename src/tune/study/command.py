@@ -61,13 +61,23 @@ def check_study(config: Config) -> tuple[Space, Splits]:
     assert config.sweep is not None
     study_name(config)
     space = parse_space(config)
+    check_objective(config)
+    with Bar() as bar:
+        return space, read_task(config, bar).splits
+
+
+def check_objective(config: Config) -> None:
+    """Refuse an objective that no evaluation gives.
+
+    Raises:
+        ConfigError: So it is.
+    """
+    assert config.sweep is not None
     known = metric_names(config)
     metric = config.sweep.objective.metric
     if metric not in known:
         msg = f"sweep.objective.metric={metric} is produced by no evaluation here. {nearest(metric, known)}"
         raise ConfigError(msg)
-    with Bar() as bar:
-        return space, read_task(config, bar).splits
 
 
 def run_study(config: Config) -> StudyRecord:

@@ -13,6 +13,7 @@ from tune.config.schema import Config, Sampler
 from tune.errors import ConfigError, StudyError, nearest
 from tune.files import read_json
 from tune.study.attempts import attempt, rejected, root, superseded
+from tune.study.budget import budget_s, spent_s
 from tune.study.database import is_default, open_storage, shown, storage_url
 from tune.study.lock import study_lock
 from tune.study.space import Space, grid, read_space
@@ -20,6 +21,7 @@ from tune.track.records import StudyRecord, TrialRecord
 
 _FREE = (
     "study.n_trials",
+    "study.budget",
     "study.name",
     "study.storage",
     "study.retries",
@@ -28,6 +30,7 @@ _FREE = (
     "workers.",
     "track.",
     "report.",
+    "plan.",
     "doctor.",
     "clean.",
     "sweep.question",
@@ -152,6 +155,8 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
         n_rejected=sum(map(rejected, attempts)),
         confidence=config.evaluate.confidence,
         run_id=study.user_attrs.get("run_id"),
+        budget_s=budget_s(config),
+        spent_s=spent_s(study),
         trials=tuple(sorted(trials, key=lambda trial: trial.number)),
     )
 

@@ -24,7 +24,7 @@ def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far
     return [
         ("question", config.sweep.question),
         ("study", how_far),
-        ("search", "; ".join(_words(dimension) for dimension in space.dimensions)),
+        ("search", "; ".join(dimension_words(dimension) for dimension in space.dimensions)),
         *describe(space, config),
         ("objective", f"{config.sweep.objective.direction} {config.sweep.objective.metric} ({config.data.metrics[0]})"),
         ("trials", f"{n_wanted(config, space)} ({config.study.sampler}), {_seeds(config)}"),
@@ -60,7 +60,8 @@ def _forgetting(config: Config) -> str:
     )
 
 
-def _words(dimension: Dimension) -> str:
+def dimension_words(dimension: Dimension) -> str:
+    """Return what varies, and over what."""
     if isinstance(dimension, Span):
         words = f"{dimension.key} {dimension.low:g} to {dimension.high:g}{' (log)' if dimension.log else ''}"
     else:

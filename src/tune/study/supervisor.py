@@ -15,6 +15,7 @@ from tune.config.schema import Config
 from tune.disk import is_disk_full
 from tune.errors import StudyError
 from tune.study.attempts import running, silent_s
+from tune.study.budget import Clock
 from tune.study.claim import STOPPING, enqueue_grid
 from tune.study.crew import Crew, Member, how_it_ended
 from tune.study.database import patiently, unless_away
@@ -74,6 +75,7 @@ class Supervisor:
     store: RunStore
     watcher: Watcher
     _crew: Crew = field(init=False)
+    _clock: Clock = field(init=False)
     _deaths: int = 0
     _dead: list[tuple[Member, Outcome]] = field(default_factory=list)
     _began: float = field(default_factory=time.time)
@@ -109,6 +111,7 @@ class Supervisor:
         begun = self._patiently(lambda: snapshot(self.study, self._folder))
         seen = {trial.number for trial in begun.trials if trial.state in ENDED}
         ended_before = {trial.number for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()}
+        self._clock = Clock(self.study, self.config)
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         try:
             while True:
@@ -118,13 +121,18 @@ class Supervisor:
                         seen.add(trial.number)
                         self.watcher.ended(now, trial)
                 self.watcher.moved(now)
+                if self._clock.is_used() and now.done < now.n_trials:
+                    self._patiently(lambda: self.study.set_user_attr(STOPPING, True))  # workers elsewhere start none
+                    break
                 going_on = self._patiently(lambda: self._look_after(now))  # noqa: B023
                 if not going_on:
-                    return self._patiently(lambda: snapshot(self.study, self._folder))
+                    break
+                self._patiently(lambda: self._clock.tell(every_s=self.config.workers.heartbeat_s))
                 self._patiently(lambda: self._pause_if_full(ended_before))
                 time.sleep(_POLL_S)
         finally:
             self._stop()
+        return self._patiently(lambda: snapshot(self.study, self._folder))
 
     def _begin(self) -> None:
         self.study.set_user_attr(STOPPING, False)
@@ -237,6 +245,7 @@ class Supervisor:
     def _stop(self) -> None:
         self._crew.stop()
         with unless_away():
+            self._clock.tell()
             self._bury_dead()
             self._sweep(stopping=True)
             close_what_is_open(self.study, self.store, self._folder)

@@ -86,6 +86,17 @@ class StudyRecord:
     n_rejected: int = 0
     """Points that were drawn and not run, because the sweep rejects them; not among the trials."""
 
+    budget_s: float | None = None
+    """Seconds that it may run, over all its starts; None: no limit."""
+
+    spent_s: float = 0.0
+    """Seconds that it ran, over all its starts."""
+
+    @property
+    def is_out_of_budget(self) -> bool:
+        """Return whether its time is used and trials are left."""
+        return self.budget_s is not None and self.spent_s >= self.budget_s and self.done < self.n_trials
+
     def counts(self) -> dict[str, int]:
         """Return how many trials are in each state."""
         return {state: sum(trial.state == state for trial in self.trials) for state in STATES}
@@ -129,6 +140,8 @@ class StudyRecord:
             "n_trials": self.n_trials,
             "seeds": list(self.seeds),
             "n_rejected": self.n_rejected,
+            "budget_s": self.budget_s,
+            "spent_s": self.spent_s,
             "states": self.counts(),
             "run_id": self.run_id,
             "trials": trials,

@@ -1,0 +1,74 @@
+"""What `python -m tune plan` prints."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tune.config.schema import ReportFormat
+from tune.track.plan_record import DiskRecord, PlanRecord, SizeRecord
+
+_SMALL_GIB = 0.1
+
+
+def print_plan(plan: PlanRecord, form: ReportFormat, console: Console) -> None:
+    """Print a plan to standard output."""
+    if form is ReportFormat.json:
+        print(json.dumps(plan.to_json(), indent=2))  # noqa: T201 - standard output is the interface
+        return
+    console.print(Text.assemble((plan.name, "bold"), f"  {plan.question}"))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for name, words in _rows(plan):
+        table.add_row(name, words)
+    console.print(table)
+    for note in plan.notes:
+        console.print(Text.assemble(("note: ", "yellow"), note))
+    console.print("Nothing was trained.")
+
+
+def _rows(plan: PlanRecord) -> Iterator[tuple[str, str]]:
+    for number, words in enumerate(plan.space):
+        yield ("space" if number == 0 else "", words)
+    if plan.sampler:
+        yield "points", "no end of them" if plan.n_points is None else f"{plan.n_points:,}"
+        yield "trials", f"{plan.n_trials:,} ({plan.sampler}), {plan.n_workers} at once"
+    for number, point in enumerate(plan.first):
+        yield ("first" if number == 0 else "", _point(point))
+    if plan.smallest and plan.largest:
+        limit = "not known" if plan.limit_gib is None else f"{plan.limit_gib:.1f} GiB a worker"
+        yield "smallest", _size(plan.smallest, plan.place)
+        yield "largest", _size(plan.largest, plan.place)
+        yield "limit", limit
+    for number, row in enumerate(plan.disk):
+        yield ("disk" if number == 0 else "", _disk(row))
+    yield ("" if plan.disk else "disk"), f"{plan.free_gib:.1f} GiB free"
+    for number, out in enumerate(plan.left_out):
+        yield ("not run" if number == 0 else "", f"{out.n:,} of {out.of:,} {out.unit}: {out.why}")
+    if not plan.left_out:
+        yield "not run", "nothing is left out"
+
+
+def _point(point: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in point.items()
+    )
+
+
+def _size(size: SizeRecord, place: str) -> str:
+    gigabytes = size.peak_gib * 1024**3 / 10**9
+    trained = f"{size.trainable:,} parameters trained ({100 * size.share:.2f} %)"
+    return f"{size.peak_gib:.1f} GiB ({gigabytes:.1f} GB) on a {place}, {trained}: {_point(size.point)}"
+
+
+def _disk(row: DiskRecord) -> str:
+    low, high = _amount(row.low_gib), _amount(row.high_gib)
+    return f"{row.what} {low}" if low == high else f"{row.what} {low} to {high}"
+
+
+def _amount(gib: float) -> str:
+    return f"{gib:.1f} GiB" if gib >= _SMALL_GIB else f"{gib * 1024:.3g} MiB"
