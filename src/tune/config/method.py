@@ -42,6 +42,12 @@ class Method(StrEnum):
     Hayou et al. 2024, https://arxiv.org/abs/2402.12354.
     """
 
+    full = "full"
+    """No adapter: all the model's own weights are trained, in float32."""
+
 
 BEGUN_FROM_WEIGHTS = frozenset({Method.pissa, Method.olora})
 """Methods whose A and B are a part of the base's weights, which is taken out of them."""
+
+WITHOUT_LAYERS = frozenset({Method.full})
+"""Methods that put nothing around chosen layers, so that nothing has a rank."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from tune.config.method import BEGUN_FROM_WEIGHTS, Method
+from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Method
 from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind
+
+_OF_LAYERS = ("rank", "alpha", "dropout", "targets", "layers")
 
 
 def impossible_method(lora: LoraConfig, quantization: QuantizationConfig, *, searched: frozenset[str]) -> Iterator[str]:
@@ -27,9 +29,31 @@ def impossible_method(lora: LoraConfig, quantization: QuantizationConfig, *, sea
             "lora.method=dora is not allowed with quantization.kind=int8: PEFT cannot read the weights "
             "back that it measures the rows' lengths of. Take quantization=none, nf4 or fp4, or another method."
         )
+    if lora.method is Method.full and quantization.kind is not QuantizationKind.none:
+        yield (
+            f"lora.method=full is not allowed with quantization.kind={quantization.kind}: it trains the weights "
+            "themselves, and what is stored in four or eight bits takes no gradient. Take quantization=none, or a "
+            "method with an adapter, such as lora=lora."
+        )
+    yield from _without_layers(lora, searched)
     fast = lora.plus_ratio != LoraConfig().plus_ratio or "lora.plus_ratio" in searched
     if fast and lora.method is not Method.lora_plus and "lora.method" not in searched:
         given = (
             "a search over lora.plus_ratio" if "lora.plus_ratio" in searched else f"lora.plus_ratio={lora.plus_ratio:g}"
         )
         yield f"{given} has no effect with lora.method={lora.method}: add lora=lora_plus, or leave it out."
+
+
+def _without_layers(lora: LoraConfig, searched: frozenset[str]) -> Iterator[str]:
+    """Yield the settings of adapted layers that a method without them would silently leave out."""
+    if lora.method not in WITHOUT_LAYERS or searched & {"lora", "lora.method"}:
+        return
+    usual = LoraConfig()
+    for name in _OF_LAYERS:
+        value, key = getattr(lora, name), f"lora.{name}"
+        if key in searched or value != getattr(usual, name):
+            given = f"a search over {key}" if key in searched else f"{key}={value}"
+            yield (
+                f"{given} has no effect with lora.method={lora.method}, which puts no adapter around a layer: leave it "
+                "out, or take a method that does, such as lora=lora."
+            )

@@ -71,7 +71,7 @@ class LoraConfig:
     """
 
     method: Method = Method.lora
-    """How the update is begun, scaled or trained: lora, rslora, dora, pissa, olora or lora_plus."""
+    """How the update is begun, scaled or trained: lora, rslora, dora, pissa, olora, lora_plus or full."""
 
     rank: int = 16
     """Inner size of A and B. At least 1."""

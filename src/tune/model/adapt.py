@@ -1,13 +1,14 @@
-"""An adapter on a frozen base: attach, settle, detach, save, reload. The base's weights never change."""
+"""What a trial trains on a base: attach, settle, detach, save, reload. The base gets its weights back bit for bit."""
 
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tune.config.method import Method
 from tune.config.recipe import LoraConfig
 from tune.errors import AssetError
-from tune.model import methods
+from tune.model import full, methods
 from tune.model.adapter_folder import read_adapter, write_adapter
 from tune.model.load import Base
 from tune.model.quantize import import_quietly
@@ -19,13 +20,16 @@ class Adapted:
     """A base with an adapter on it."""
 
     model: Any
-    """The PEFT model; it shares its weights with `base.model`, whose layers are wrapped until `detach`."""
+    """The PEFT model; it shares its weights with `base.model`, whose layers are wrapped until `detach`.
+
+    It is `base.model` itself where all its own weights are trained.
+    """
 
     base: Base
     """What it stands on."""
 
     targets: tuple[str, ...]
-    """Endings of the names of the adapted layers."""
+    """Endings of the names of the adapted layers, or what is trained in their place."""
 
     trainable: int
     """Parameters of the adapter."""
@@ -36,9 +40,12 @@ class Adapted:
     note: str | None
     """What the user should know about the choice of layers, or None."""
 
+    own: full.OwnWeights | None = None
+    """The base's own weights where they are trained; None with an adapter."""
+
 
 def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
-    """Return the base with a fresh adapter that changes nothing yet.
+    """Return the base with a fresh adapter that changes nothing yet, or ready to have all its weights trained.
 
     torch is seeded first: the same seed gives the same start.
 
@@ -47,6 +54,8 @@ def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
     """
     import torch
 
+    if lora.method is Method.full:
+        return _all_weights(base)
     chosen = choose_layers(base.model, lora.targets, lora.layers)
     layers = _named(base, chosen.names)
     methods.check_layers(lora, layers)
@@ -63,8 +72,11 @@ def settle(adapted: Adapted) -> Adapted:
     update of twice the rank (see `tune.model.methods`); it still counts the parameters that were trained.
 
     Raises:
-        NothingLearned: A and B are where they began.
+        NothingLearned: A and B are where they began, or all of the base's own weights.
     """
+    if adapted.own:
+        adapted.own.settle()
+        return adapted
     if not methods.has_start(adapted.model):
         return adapted
     weights = methods.one_update(_weights(adapted), _weights(adapted, methods.START))
@@ -77,7 +89,9 @@ def settle(adapted: Adapted) -> Adapted:
 
 def detach(adapted: Adapted) -> Base:
     """Return the base without the adapter, as it was before: same weights bit for bit, eval mode, no gradients."""
-    network = adapted.model.unload()
+    if adapted.own:
+        adapted.own.restore()
+    network = adapted.model if adapted.own else adapted.model.unload()
     assert network is adapted.base.model
     # What a trainer may have switched on.
     network.activation_checkpointing_disable()
@@ -96,6 +110,9 @@ def save(adapted: Adapted, folder: Path) -> None:
         Diverged: A weight is NaN or infinite.
         NothingLearned: Every B is zero.
     """
+    if adapted.own:
+        full.write_model(folder, adapted.model, adapted.own.tensors(), digest=adapted.base.digest)
+        return
     assert not methods.has_start(adapted.model), "settle it first: alone, it is no update of the base"
     write_adapter(folder, _weights(adapted), _plain_config(adapted), digest=adapted.base.digest)
 
@@ -107,6 +124,8 @@ def reload(base: Base, folder: Path) -> Adapted:
         AssetError: A file is missing or broken, or the adapter belongs to another base.
     """
     import_quietly()
+    if full.is_model(folder):
+        return _reload_weights(base, folder)
     weights, config = read_adapter(folder, digest=base.digest)
     adapted = _wrap(base, config, targets=tuple(sorted(config.target_modules)), note=None)
     complaint = _difference(_weights(adapted), weights)
@@ -115,6 +134,21 @@ def reload(base: Base, folder: Path) -> Adapted:
         msg = f"the adapter in {folder} does not fit this model: {complaint}. Give the base that it was trained on."
         raise AssetError(msg)
     _load(adapted, weights)
+    return adapted
+
+
+def _all_weights(base: Base) -> Adapted:
+    own = full.OwnWeights(base.model)
+    n = base.model.num_parameters()
+    return Adapted(model=base.model, base=base, targets=("every weight",), trainable=n, total=n, note=None, own=own)
+
+
+def _reload_weights(base: Base, folder: Path) -> Adapted:
+    expected = {name: parameter.data for name, parameter in base.model.named_parameters()}
+    tensors = full.read_model(folder, digest=base.digest, expected=expected)
+    adapted = _all_weights(base)
+    assert adapted.own
+    adapted.own.load(tensors)
     return adapted
 
 

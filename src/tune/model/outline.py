@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from tune.config.method import BEGUN_FROM_WEIGHTS
+from tune.config.method import BEGUN_FROM_WEIGHTS, Method
 from tune.config.recipe import QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import ConfigError
@@ -81,6 +81,13 @@ def _check_is_known(config: Config) -> None:
         msg = (
             "the memory of quantization.kind=int8 cannot be estimated: its passes are not those of four bits, and were "
             "never measured. Take none, nf4 or fp4."
+        )
+        raise ConfigError(msg)
+    if config.lora.method is Method.full:
+        msg = (
+            "the memory of lora.method=full cannot be estimated: the gradients of all weights lie beside the "
+            "activations while they come, which was never measured. At least five times the weights in float32 are "
+            "needed: the base, a copy, gradients and two moments. Estimate an adapter, such as lora=lora."
         )
         raise ConfigError(msg)
     if config.lora.method in BEGUN_FROM_WEIGHTS:
