@@ -131,7 +131,7 @@ def test_a_method_is_estimated_or_refused(method: Method) -> None:
     config = toy_config()
     config.lora.method = method
 
-    if method in BEGUN_FROM_WEIGHTS | {Method.full}:
+    if method in BEGUN_FROM_WEIGHTS | {Method.full, Method.spectrum}:
         with pytest.raises(ConfigError, match=f"lora.method={method} cannot be estimated"):
             estimate(config, toy())
     else:

@@ -342,6 +342,11 @@ def test_lora_plus_asks_for_faster_b_alone(base: Base) -> None:
     ("overrides", "words"),
     [
         (["lora.plus_ratio=4"], ["lora.plus_ratio=4 has no effect with lora.method=lora", "lora=lora_plus"]),
+        (
+            ["lora.spectrum_share=0.5"],
+            ["lora.spectrum_share=0.5 has no effect with lora.method=lora", "lora=spectrum"],
+        ),
+        (["lora=spectrum", "lora.spectrum_share=0"], ["lora.spectrum_share=0", "above 0, at most 1"]),
         (["lora=lora_plus", "lora.plus_ratio=0.5"], ["lora.plus_ratio=0.5", "1 or more"]),
         (["lora.method=lorra"], ["lora.method=lorra", "rslora"]),
     ],

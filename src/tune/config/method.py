@@ -42,6 +42,12 @@ class Method(StrEnum):
     Hayou et al. 2024, https://arxiv.org/abs/2402.12354.
     """
 
+    spectrum = "spectrum"
+    """Plain LoRA on the layers whose weights have the highest signal-to-noise ratio, `lora.spectrum_share` of them.
+
+    Hartford et al. 2024, https://arxiv.org/abs/2406.06623.
+    """
+
     full = "full"
     """No adapter: all the model's own weights are trained, in float32."""
 

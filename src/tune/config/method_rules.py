@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Method
 from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind
 
+_READ_BY_ONE = {"plus_ratio": Method.lora_plus, "spectrum_share": Method.spectrum}
 _OF_LAYERS = ("rank", "alpha", "dropout", "targets", "layers")
 
 
@@ -36,12 +37,18 @@ def impossible_method(lora: LoraConfig, quantization: QuantizationConfig, *, sea
             "method with an adapter, such as lora=lora."
         )
     yield from _without_layers(lora, searched)
-    fast = lora.plus_ratio != LoraConfig().plus_ratio or "lora.plus_ratio" in searched
-    if fast and lora.method is not Method.lora_plus and "lora.method" not in searched:
-        given = (
-            "a search over lora.plus_ratio" if "lora.plus_ratio" in searched else f"lora.plus_ratio={lora.plus_ratio:g}"
-        )
-        yield f"{given} has no effect with lora.method={lora.method}: add lora=lora_plus, or leave it out."
+    yield from _of_another_method(lora, searched)
+
+
+def _of_another_method(lora: LoraConfig, searched: frozenset[str]) -> Iterator[str]:
+    """Yield the settings that other methods read alone."""
+    if "lora.method" in searched:
+        return
+    for name, reader in _READ_BY_ONE.items():
+        value, key = getattr(lora, name), f"lora.{name}"
+        if lora.method is not reader and (value != getattr(LoraConfig(), name) or key in searched):
+            given = f"a search over {key}" if key in searched else f"{key}={value:g}"
+            yield f"{given} has no effect with lora.method={lora.method}: add lora={reader}, or leave it out."
 
 
 def _without_layers(lora: LoraConfig, searched: frozenset[str]) -> Iterator[str]:

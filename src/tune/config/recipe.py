@@ -71,7 +71,7 @@ class LoraConfig:
     """
 
     method: Method = Method.lora
-    """How the update is begun, scaled or trained: lora, rslora, dora, pissa, olora, lora_plus or full."""
+    """How the update is begun, scaled or trained: lora, rslora, dora, pissa, olora, lora_plus, spectrum or full."""
 
     rank: int = 16
     """Inner size of A and B. At least 1."""
@@ -94,6 +94,9 @@ class LoraConfig:
 
     plus_ratio: float = 16.0
     """Learning rate of B over that of A; lora_plus alone reads it. At least 1; its paper advises about 16."""
+
+    spectrum_share: float = 0.25
+    """Share of the layers of each type that spectrum adapts, those with the most signal. Above 0, at most 1."""
 
 
 class QuantizationKind(StrEnum):

@@ -57,6 +57,7 @@ RANGES: dict[str, Range] = {
     "lora.alpha": _at_least(1),
     "lora.dropout": _SHARE,
     "lora.plus_ratio": _at_least(1),
+    "lora.spectrum_share": Range(lambda value: 0 < value <= 1, "above 0, at most 1"),
     "train.learning_rate": _POSITIVE,
     "train.epochs": _POSITIVE,
     "train.max_steps": _at_least(1),

@@ -8,7 +8,7 @@ from typing import Any
 from tune.config.method import Method
 from tune.config.recipe import LoraConfig
 from tune.errors import AssetError
-from tune.model import full, methods
+from tune.model import full, methods, spectrum
 from tune.model.adapter_folder import read_adapter, write_adapter
 from tune.model.load import Base
 from tune.model.quantize import import_quietly
@@ -57,6 +57,8 @@ def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
     if lora.method is Method.full:
         return _all_weights(base)
     chosen = choose_layers(base.model, lora.targets, lora.layers)
+    if lora.method is Method.spectrum:
+        chosen = replace(chosen, names=spectrum.top_layers(base.model, chosen.names, lora.spectrum_share))
     layers = _named(base, chosen.names)
     methods.check_layers(lora, layers)
     torch.manual_seed(seed)

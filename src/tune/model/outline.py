@@ -90,6 +90,12 @@ def _check_is_known(config: Config) -> None:
             "needed: the base, a copy, gradients and two moments. Estimate an adapter, such as lora=lora."
         )
         raise ConfigError(msg)
+    if config.lora.method is Method.spectrum:
+        msg = (
+            "the memory of lora.method=spectrum cannot be estimated: the weights say which layers it adapts, and they "
+            "are not read here. Estimate lora=lora on all of them, which takes more."
+        )
+        raise ConfigError(msg)
     if config.lora.method in BEGUN_FROM_WEIGHTS:
         msg = (
             f"the memory of lora.method={config.lora.method} cannot be estimated: it begins from the weights, and they "
