@@ -20,7 +20,7 @@ SWEEP_NEEDS = {"mix_share": ["data.mix.path=somewhere"]}
 
 def test_nine_groups_and_all_their_options_are_found() -> None:
     assert len({group for group, _ in OPTIONS}) == 9
-    assert len(OPTIONS) == 32
+    assert len(OPTIONS) == 34
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)

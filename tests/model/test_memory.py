@@ -7,7 +7,7 @@ import transformers
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tune.config.method import BEGUN_FROM_WEIGHTS, Method
+from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Method
 from tune.config.recipe import Device, ModelConfig, QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import ConfigError
@@ -131,7 +131,7 @@ def test_a_method_is_estimated_or_refused(method: Method) -> None:
     config = toy_config()
     config.lora.method = method
 
-    if method in BEGUN_FROM_WEIGHTS | {Method.full, Method.spectrum}:
+    if method in BEGUN_FROM_WEIGHTS | WITHOUT_LAYERS | {Method.spectrum}:
         with pytest.raises(ConfigError, match=f"lora.method={method} cannot be estimated"):
             estimate(config, toy())
     else:

@@ -47,6 +47,7 @@ def trained(adapted: Adapted) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in adapted.model.named_parameters() if p.requires_grad}
 
 
+TEXT_IN_FRONT = {Method.prompt, Method.prefix}
 PAIRS = list(product(Method, QuantizationKind))
 ALLOWED = [pair for pair in PAIRS if refusal(*pair) is None]
 REFUSED = [pair for pair in PAIRS if pair not in ALLOWED]
@@ -68,7 +69,8 @@ def test_a_method_trains_is_saved_leaves_the_base_alone_and_comes_back(
     save(adapted, tmp_path / "adapter")
     detach(adapted)
 
-    assert torch.allclose(fresh, before, atol=1e-3), "a fresh adapter changes nothing"
+    if method not in TEXT_IN_FRONT:
+        assert torch.allclose(fresh, before, atol=1e-3), "a fresh adapter changes nothing"
     assert losses[-1] < losses[0]
     assert torch.allclose(logits, unsettled, atol=1e-3), "settling changes how it is written, not what it does"
     assert not torch.allclose(logits, before, atol=1e-2), "it has learned something that can be seen"
@@ -115,7 +117,9 @@ def test_peft_itself_reads_what_a_method_saves(
 
     theirs = PeftModel.from_pretrained(load(QuantizationKind.none).model, tmp_path / "adapter")
 
-    assert torch.equal(ask(theirs), ask(adapted.model))
+    logits = ask(adapted.model)
+    # PEFT gives logits for virtual tokens of prompt tuning too, in front of the text's.
+    assert torch.equal(ask(theirs)[:, -logits.shape[1] :], logits)
 
 
 @pytest.mark.parametrize("method", Method)
@@ -345,6 +349,15 @@ def test_lora_plus_asks_for_faster_b_alone(base: Base) -> None:
         (
             ["lora.spectrum_share=0.5"],
             ["lora.spectrum_share=0.5 has no effect with lora.method=lora", "lora=spectrum"],
+        ),
+        (
+            ["lora.virtual_tokens=5"],
+            ["lora.virtual_tokens=5 has no effect with lora.method=lora", "lora=prompt or lora=prefix"],
+        ),
+        (["lora=prompt", "lora.virtual_tokens=0"], ["lora.virtual_tokens=0", "1 or more"]),
+        (
+            ["lora=prefix", "train.gradient_checkpointing=true"],
+            ["train.gradient_checkpointing=true is not allowed with lora.method=prefix", "lora=prompt"],
         ),
         (["lora=spectrum", "lora.spectrum_share=0"], ["lora.spectrum_share=0", "above 0, at most 1"]),
         (["lora=lora_plus", "lora.plus_ratio=0.5"], ["lora.plus_ratio=0.5", "1 or more"]),

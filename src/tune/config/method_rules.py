@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 
 from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Method
-from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind
+from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind, TrainConfig
 
-_READ_BY_ONE = {"plus_ratio": Method.lora_plus, "spectrum_share": Method.spectrum}
+_READ_BY = {
+    "plus_ratio": (Method.lora_plus,),
+    "spectrum_share": (Method.spectrum,),
+    "virtual_tokens": (Method.prompt, Method.prefix),
+}
 _OF_LAYERS = ("rank", "alpha", "dropout", "targets", "layers")
 
 
@@ -44,11 +48,12 @@ def _of_another_method(lora: LoraConfig, searched: frozenset[str]) -> Iterator[s
     """Yield the settings that other methods read alone."""
     if "lora.method" in searched:
         return
-    for name, reader in _READ_BY_ONE.items():
+    for name, readers in _READ_BY.items():
         value, key = getattr(lora, name), f"lora.{name}"
-        if lora.method is not reader and (value != getattr(LoraConfig(), name) or key in searched):
+        if lora.method not in readers and (value != getattr(LoraConfig(), name) or key in searched):
             given = f"a search over {key}" if key in searched else f"{key}={value:g}"
-            yield f"{given} has no effect with lora.method={lora.method}: add lora={reader}, or leave it out."
+            instead = " or ".join(f"lora={reader}" for reader in readers)
+            yield f"{given} has no effect with lora.method={lora.method}: add {instead}, or leave it out."
 
 
 def _without_layers(lora: LoraConfig, searched: frozenset[str]) -> Iterator[str]:
@@ -64,3 +69,13 @@ def _without_layers(lora: LoraConfig, searched: frozenset[str]) -> Iterator[str]
                 f"{given} has no effect with lora.method={lora.method}, which puts no adapter around a layer: leave it "
                 "out, or take a method that does, such as lora=lora."
             )
+
+
+def impossible_checkpointing(lora: LoraConfig, train: TrainConfig) -> Iterator[str]:
+    """Yield why a method cannot train with activations that are computed again."""
+    if lora.method is Method.prefix and train.gradient_checkpointing:
+        yield (
+            "train.gradient_checkpointing=true is not allowed with lora.method=prefix: a prefix lies in the cache of "
+            "keys and values, to which a block that is computed again would add its own once more. Take "
+            "train.gradient_checkpointing=false, or lora=prompt."
+        )

@@ -71,7 +71,10 @@ class LoraConfig:
     """
 
     method: Method = Method.lora
-    """How the update is begun, scaled or trained: lora, rslora, dora, pissa, olora, lora_plus, spectrum or full."""
+    """What is trained, and how it is begun and scaled.
+
+    lora, rslora, dora, pissa, olora, lora_plus, spectrum, prompt, prefix or full.
+    """
 
     rank: int = 16
     """Inner size of A and B. At least 1."""
@@ -97,6 +100,9 @@ class LoraConfig:
 
     spectrum_share: float = 0.25
     """Share of the layers of each type that spectrum adapts, those with the most signal. Above 0, at most 1."""
+
+    virtual_tokens: int = 20
+    """Virtual tokens before every text; prompt and prefix alone read it. At least 1."""
 
 
 class QuantizationKind(StrEnum):

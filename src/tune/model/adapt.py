@@ -8,7 +8,7 @@ from typing import Any
 from tune.config.method import Method
 from tune.config.recipe import LoraConfig
 from tune.errors import AssetError
-from tune.model import full, methods, spectrum
+from tune.model import full, methods, prompts, spectrum
 from tune.model.adapter_folder import read_adapter, write_adapter
 from tune.model.load import Base
 from tune.model.quantize import import_quietly
@@ -40,8 +40,8 @@ class Adapted:
     note: str | None
     """What the user should know about the choice of layers, or None."""
 
-    own: full.OwnWeights | None = None
-    """The base's own weights where they are trained; None with an adapter."""
+    trained: full.OwnWeights | prompts.VirtualTokens | None = None
+    """What is trained where it is nothing around chosen layers."""
 
 
 def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
@@ -56,6 +56,8 @@ def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
 
     if lora.method is Method.full:
         return _all_weights(base)
+    if lora.method in prompts.PEFT_TYPES:
+        return _virtual_tokens(base, lora, seed=seed)
     chosen = choose_layers(base.model, lora.targets, lora.layers)
     if lora.method is Method.spectrum:
         chosen = replace(chosen, names=spectrum.top_layers(base.model, chosen.names, lora.spectrum_share))
@@ -74,10 +76,10 @@ def settle(adapted: Adapted) -> Adapted:
     update of twice the rank (see `tune.model.methods`); it still counts the parameters that were trained.
 
     Raises:
-        NothingLearned: A and B are where they began, or all of the base's own weights.
+        NothingLearned: What was trained is where it began.
     """
-    if adapted.own:
-        adapted.own.settle()
+    if adapted.trained:
+        adapted.trained.settle()
         return adapted
     if not methods.has_start(adapted.model):
         return adapted
@@ -91,9 +93,9 @@ def settle(adapted: Adapted) -> Adapted:
 
 def detach(adapted: Adapted) -> Base:
     """Return the base without the adapter, as it was before: same weights bit for bit, eval mode, no gradients."""
-    if adapted.own:
-        adapted.own.restore()
-    network = adapted.model if adapted.own else adapted.model.unload()
+    if adapted.trained:
+        adapted.trained.restore()
+    network = adapted.base.model if adapted.trained else adapted.model.unload()
     assert network is adapted.base.model
     # What a trainer may have switched on.
     network.activation_checkpointing_disable()
@@ -112,8 +114,8 @@ def save(adapted: Adapted, folder: Path) -> None:
         Diverged: A weight is NaN or infinite.
         NothingLearned: Every B is zero.
     """
-    if adapted.own:
-        full.write_model(folder, adapted.model, adapted.own.tensors(), digest=adapted.base.digest)
+    if isinstance(adapted.trained, full.OwnWeights):
+        full.write_model(folder, adapted.model, adapted.trained.tensors(), digest=adapted.base.digest)
         return
     assert not methods.has_start(adapted.model), "settle it first: alone, it is no update of the base"
     write_adapter(folder, _weights(adapted), _plain_config(adapted), digest=adapted.base.digest)
@@ -129,7 +131,9 @@ def reload(base: Base, folder: Path) -> Adapted:
     if full.is_model(folder):
         return _reload_weights(base, folder)
     weights, config = read_adapter(folder, digest=base.digest)
-    adapted = _wrap(base, config, targets=tuple(sorted(config.target_modules)), note=None)
+    adapted = _wrap(base, config, targets=tuple(sorted(getattr(config, "target_modules", ()))), note=None)
+    if config.is_prompt_learning:
+        adapted = _with_virtual_tokens(adapted)
     complaint = _difference(_weights(adapted), weights)
     if complaint:
         detach(adapted)
@@ -139,18 +143,33 @@ def reload(base: Base, folder: Path) -> Adapted:
     return adapted
 
 
+def _virtual_tokens(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
+    import torch
+
+    import_quietly()
+    torch.manual_seed(seed)
+    adapted = _wrap(base, prompts.peft_config(lora), targets=(), note=None)
+    prompts.begin(adapted.model, base.model, lora)
+    return _with_virtual_tokens(adapted)
+
+
+def _with_virtual_tokens(adapted: Adapted) -> Adapted:
+    virtual = prompts.VirtualTokens(adapted.model, adapted.base.model)
+    return replace(adapted, targets=("virtual tokens",), trained=virtual)
+
+
 def _all_weights(base: Base) -> Adapted:
     own = full.OwnWeights(base.model)
     n = base.model.num_parameters()
-    return Adapted(model=base.model, base=base, targets=("every weight",), trainable=n, total=n, note=None, own=own)
+    return Adapted(model=base.model, base=base, targets=("every weight",), trainable=n, total=n, note=None, trained=own)
 
 
 def _reload_weights(base: Base, folder: Path) -> Adapted:
     expected = {name: parameter.data for name, parameter in base.model.named_parameters()}
     tensors = full.read_model(folder, digest=base.digest, expected=expected)
     adapted = _all_weights(base)
-    assert adapted.own
-    adapted.own.load(tensors)
+    assert isinstance(adapted.trained, full.OwnWeights)
+    adapted.trained.load(tensors)
     return adapted
 
 

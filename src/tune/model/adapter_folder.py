@@ -72,7 +72,8 @@ def _check(weights: dict[str, Any]) -> None:
     if broken:
         msg = f"{len(broken)} of {len(weights)} adapter tensors hold NaN or infinity (first: {broken[0]}): not saved."
         raise Diverged(msg)
-    if not any(tensor.any() for name, tensor in weights.items() if ".lora_B." in name):
+    updates = [tensor for name, tensor in weights.items() if ".lora_B." in name]  # none with virtual tokens
+    if updates and not any(tensor.any() for tensor in updates):
         msg = (
             "every B of the adapter is zero, so it changes nothing: not saved. No optimizer step reached it; "
             "look at train.learning_rate and train.max_steps, and whether any reply token is left to learn from."

@@ -90,6 +90,13 @@ def _check_is_known(config: Config) -> None:
             "needed: the base, a copy, gradients and two moments. Estimate an adapter, such as lora=lora."
         )
         raise ConfigError(msg)
+    if config.lora.method in {Method.prompt, Method.prefix}:
+        msg = (
+            f"the memory of lora.method={config.lora.method} cannot be estimated: virtual tokens lengthen every "
+            "sequence, or its cache, and that was never measured. It is about that of lora=lora lora.rank=1 with "
+            "train.max_length longer by lora.virtual_tokens."
+        )
+        raise ConfigError(msg)
     if config.lora.method is Method.spectrum:
         msg = (
             "the memory of lora.method=spectrum cannot be estimated: the weights say which layers it adapts, and they "
