@@ -101,7 +101,9 @@ def _run(words: Words) -> int:
         return _study(config)
     # Threads are set before torch is imported, and torch is imported late.
     from tune.study.machine import gpu_variables, n_cores, thread_variables
+    from tune.study.needs import refuse_missing
 
+    refuse_missing(config)
     os.environ.update(thread_variables(config.workers.threads or n_cores()) | gpu_variables(0))
     from tune.report.command import print_trial
     from tune.trial.command import run_single

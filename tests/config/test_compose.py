@@ -18,7 +18,7 @@ ROWS = ["data=jsonl", "data.path=rows.jsonl"]
     [
         ("lora.rnk=3", ["lora.rnk", "does not exist", "lora.rank"]),
         ("+lora.rnk=3", ["lora.rnk", "lora.rank"]),
-        ("lora=foo", ["lora=foo", "There is: dora, lora, "]),
+        ("lora=foo", ["lora=foo", "There is: adalora, dora, lora, "]),
         ("model=smollm", ["model=smollm", "smollm2_135m"]),
         ("+sweep=rank_alfa", ["+sweep=rank_alfa", "Did you mean rank_alpha"]),
         ("mdoel=tiny", ["mdoel", "Did you mean model"]),
@@ -155,8 +155,10 @@ def test_a_config_folder_of_ones_own_adds_options_and_sweeps(tmp_path) -> None:
 
 
 def test_there_are_sweeps() -> None:
-    names = ["joint", "learning_rate", "methods", "mix_share", "rank_alpha", "smoke", "target_modules"]
-    assert sweep_names() == names
+    names = (
+        "dropout forgetting joint learning_rate methods mix_share quantization rank_alpha seeds smoke target_modules"
+    )
+    assert sweep_names() == names.split()
 
 
 def test_a_mistake_comes_back_with_code_2_and_without_torch() -> None:

@@ -8,6 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Method
+from tune.config.optimizer import Optimizer
 from tune.config.recipe import Device, ModelConfig, QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import ConfigError
@@ -20,6 +21,9 @@ from tune.model.trace import FourBitLinear, LiveBytes
 
 GIB = 1024**3
 GB = 10**9
+NOT_ESTIMATED = (
+    BEGUN_FROM_WEIGHTS | WITHOUT_LAYERS | {Method.spectrum, Method.adalora, Method.vera, Method.loftq, Method.eva}
+)
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 # Parameters as the models' owners publish them.
 PUBLISHED = {
@@ -131,7 +135,7 @@ def test_a_method_is_estimated_or_refused(method: Method) -> None:
     config = toy_config()
     config.lora.method = method
 
-    if method in BEGUN_FROM_WEIGHTS | WITHOUT_LAYERS | {Method.spectrum}:
+    if method in NOT_ESTIMATED:
         with pytest.raises(ConfigError, match=f"lora.method={method} cannot be estimated"):
             estimate(config, toy())
     else:
@@ -297,3 +301,13 @@ def test_more_is_never_less(
 
     for part in ("adapter", "gradients", "optimizer", "activations", "logits", "evaluation", "peak"):
         assert getattr(large, part) >= getattr(small, part), part
+
+
+def test_an_estimate_has_the_state_of_its_optimizer() -> None:
+    config = toy_config()
+    adamw = estimate(config, toy(), overhead_gib=0)
+    config.train.optimizer = Optimizer.sgd
+    sgd = estimate(config, toy(), overhead_gib=0)
+
+    assert (adamw.optimizer * GIB, sgd.optimizer) == (pytest.approx(2 * 512 * 4), 0)
+    assert sgd.peak_training == pytest.approx(adamw.peak_training - adamw.optimizer)

@@ -121,3 +121,21 @@ def test_brackets_in_what_a_user_wrote_are_printed() -> None:
 
     assert "[red] or [execution]?" in text
     assert "data.metrics=[execution] [/] is odd." in text
+
+
+def test_seeds_are_shown_as_means_with_what_the_seed_alone_does() -> None:
+    results = [(4, 0, 0.4), (8, 0, 0.3), (4, 1, 0.6), (8, 1, 0.5), (16, 0, 0.9)]
+    trials = tuple(trial(n, rank=rank, score=score, seed=seed) for n, (rank, seed, score) in enumerate(results))
+    text = printed(study=dataclasses.replace(STUDY, trials=trials, seeds=(0, 1)))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+
+    # Means 0.5 and 0.4; both deviate by ±0.1, so their standard deviation and the pooled one are sqrt(0.02) = 0.141.
+    assert any(line.startswith("1 0, 2 4 0.0001 0.500 2/2 0.141") for line in lines), text
+    assert any(line.startswith("2 1, 3 8 0.0001 0.400 2/2 0.141") for line in lines), text
+    assert any(line.startswith("3 4 16 0.0001 0.900 1/2") for line in lines), text
+    # t(0.95, 2) * 0.1414 * 1 = 0.413
+    assert (
+        "seed noise: task/score has a standard deviation of 0.141 between seeds of one point (2 points); means that "
+        "differ by less than 0.413 cannot be told apart at 90 %. The first two differ by 0.100: they cannot be told "
+        "apart." in " ".join(text.split())
+    )

@@ -126,7 +126,7 @@ class Workers(RuleBasedStateMachine):
             return
         self.deaths.at = death
         outcome = failed(reason) if reason else DONE
-        retries = 9 if reason in {"interrupted", "lost"} else 0
+        retries = {"interrupted": 9, "lost": 9, "oom": 1}.get(reason or "", 0)
         try:
             took = end(self.study, claimed.number, outcome, value=None if reason else 0.5, retries=retries)
         except Died:

@@ -63,9 +63,36 @@ class Method(StrEnum):
     full = "full"
     """No adapter: all the model's own weights are trained, in float32."""
 
+    adalora = "adalora"
+    """Layers begin with `lora.initial_rank` directions and keep the most important ones, `lora.rank` on average.
+
+    Zhang et al. 2023, https://arxiv.org/abs/2303.10512.
+    """
+
+    vera = "vera"
+    """A and B are random, frozen and shared by all layers; two vectors a layer are learned.
+
+    Kopiczko et al. 2023, https://arxiv.org/abs/2310.11454.
+    """
+
+    loftq = "loftq"
+    """A and B begin as the best correction of what four bits did to the weights.
+
+    Li et al. 2023, https://arxiv.org/abs/2310.08659.
+    """
+
+    eva = "eva"
+    """A begins as the principal directions of the layers' inputs, and layers share the ranks by what those explain.
+
+    Paischer et al. 2024, https://arxiv.org/abs/2410.07170.
+    """
+
 
 BEGUN_FROM_WEIGHTS = frozenset({Method.pissa, Method.olora})
 """Methods whose A and B are a part of the base's weights, which is taken out of them."""
 
 WITHOUT_LAYERS = frozenset({Method.full, Method.prompt, Method.prefix})
 """Methods that put nothing around chosen layers, so that nothing has a rank."""
+
+ONE_RANK = BEGUN_FROM_WEIGHTS | {Method.adalora, Method.vera, Method.eva}
+"""Methods for which single layers cannot be given ranks of their own."""

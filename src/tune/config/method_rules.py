@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Method
+from tune.config.method import BEGUN_FROM_WEIGHTS, ONE_RANK, WITHOUT_LAYERS, Method
 from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind, TrainConfig
 
 _READ_BY = {
@@ -10,7 +10,7 @@ _READ_BY = {
     "spectrum_share": (Method.spectrum,),
     "virtual_tokens": (Method.prompt, Method.prefix),
 }
-_OF_LAYERS = ("rank", "alpha", "dropout", "targets", "layers")
+_OF_LAYERS = ("rank", "alpha", "dropout", "targets", "layers", "rank_pattern", "alpha_pattern")
 
 
 def impossible_method(lora: LoraConfig, quantization: QuantizationConfig, *, searched: frozenset[str]) -> Iterator[str]:
@@ -40,6 +40,19 @@ def impossible_method(lora: LoraConfig, quantization: QuantizationConfig, *, sea
             "themselves, and what is stored in four or eight bits takes no gradient. Take quantization=none, or a "
             "method with an adapter, such as lora=lora."
         )
+    if lora.method is Method.loftq and not quantization.kind.is_four_bit:
+        yield (
+            f"lora.method=loftq is not allowed with quantization.kind={quantization.kind}: it begins as a correction "
+            "of what four bits did to the weights. Take quantization=nf4, nf4_double or fp4, or lora=lora."
+        )
+    if lora.method in ONE_RANK and "lora.method" not in searched:
+        for key in ("rank_pattern", "alpha_pattern"):
+            if getattr(lora, key) is not None or f"lora.{key}" in searched:
+                yield (
+                    f"lora.{key}={getattr(lora, key)} is not allowed with lora.method={lora.method}, which gives its "
+                    "layers their ranks and scales itself. Leave it out, or take lora=lora."
+                )
+    yield from _impossible_ranks(lora, searched)
     yield from _without_layers(lora, searched)
     yield from _of_another_method(lora, searched)
 
@@ -79,3 +92,23 @@ def impossible_checkpointing(lora: LoraConfig, train: TrainConfig) -> Iterator[s
             "keys and values, to which a block that is computed again would add its own once more. Take "
             "train.gradient_checkpointing=false, or lora=prompt."
         )
+
+
+def _impossible_ranks(lora: LoraConfig, searched: frozenset[str]) -> Iterator[str]:
+    """Yield what AdaLoRA's first rank cannot be, and what VeRA would silently leave out."""
+    usual = LoraConfig()
+    if lora.method is Method.adalora and lora.first_rank <= lora.rank:
+        yield (
+            f"lora.initial_rank={lora.initial_rank} is not allowed with lora.rank={lora.rank}: adalora begins "
+            f"with more directions than it keeps. Take {lora.rank + 1} or more, or leave it out for 1.5 times the rank."
+        )
+    if "lora.method" in searched:
+        return
+    if lora.method is not Method.adalora and (lora.initial_rank is not None or "lora.initial_rank" in searched):
+        yield (
+            f"lora.initial_rank={lora.initial_rank} has no effect with lora.method={lora.method}: add lora=adalora, or "
+            "leave it out."
+        )
+    if lora.method is Method.vera and (lora.alpha != usual.alpha or "lora.alpha" in searched):
+        given = "a search over lora.alpha" if "lora.alpha" in searched else f"lora.alpha={lora.alpha}"
+        yield f"{given} has no effect with lora.method=vera, which learns its scale: leave it out, or take lora=lora."

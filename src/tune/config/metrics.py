@@ -7,9 +7,13 @@ PREFIX = {GeneralKnowledge.probe: "general/probe", GeneralKnowledge.mmlu: "mmlu"
 """MMLU is named MMLU; the embedded probe is named for what it is."""
 
 _CHANGES = ("_base", "_delta", "_delta_low", "_delta_high")
+PEAK_GIB = "cost/peak_gib"
+ESTIMATED_GIB = "cost/estimated_gib"
+"""What a study's trial was estimated to hold before it was launched; it has none where that cannot be estimated."""
+
 COSTS = (
     *("cost/seconds", "cost/base_seconds", "cost/train_seconds", "cost/evaluate_seconds"),
-    *("cost/peak_gib", "cost/trainable_params", "cost/trainable_share", "cost/train_tokens"),
+    *(PEAK_GIB, "cost/trainable_params", "cost/trainable_share", "cost/train_tokens"),
 )
 
 

@@ -4,10 +4,12 @@ Hydra composes these groups from conf/; every field says what it means, its unit
 Ranges are checked in `tune.config.rules`, because a dataclass checks types only.
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tune.config.method import Method
+from tune.config.optimizer import Optimizer
 
 
 class Device(StrEnum):
@@ -73,14 +75,17 @@ class LoraConfig:
     method: Method = Method.lora
     """What is trained, and how it is begun and scaled.
 
-    lora, rslora, dora, pissa, olora, lora_plus, spectrum, prompt, prefix or full.
+    lora, rslora, dora, pissa, olora, lora_plus, spectrum, adalora, vera, loftq, eva, prompt, prefix or full.
     """
 
     rank: int = 16
-    """Inner size of A and B. At least 1."""
+    """Inner size of A and B. At least 1; of adalora what a layer keeps on average, and vera wants some hundreds."""
 
     alpha: int = 32
-    """Numerator of the update's scale alpha / rank, or alpha / sqrt(rank) with rslora. At least 1."""
+    """Numerator of the update's scale alpha / rank; the divisor is sqrt(rank) with rslora, initial_rank with adalora.
+
+    vera has no scale but what it learns. At least 1.
+    """
 
     dropout: float = 0.0
     """Share of adapter inputs zeroed in training, from 0 up to but not 1."""
@@ -95,6 +100,15 @@ class LoraConfig:
     layers: str | None = None
     """Which blocks: top 8 (the last 8), 0-7 (both included), 0+2+5 (the first is 0), all; null for all."""
 
+    rank_pattern: str | None = None
+    """Ranks of some layers, joined with +: `mlp:8+down:32`, or by blocks, `top 8:32`; a later part wins.
+
+    What stands before the colon is a word of `targets` or the blocks of `layers`. The others have `rank`.
+    """
+
+    alpha_pattern: str | None = None
+    """Alphas of some layers, written as in `rank_pattern`. A layer of another rank keeps `alpha` unless it says so."""
+
     plus_ratio: float = 16.0
     """Learning rate of B over that of A; lora_plus alone reads it. At least 1; its paper advises about 16."""
 
@@ -103,6 +117,14 @@ class LoraConfig:
 
     virtual_tokens: int = 20
     """Virtual tokens before every text; prompt and prefix alone read it. At least 1."""
+
+    initial_rank: int | None = None
+    """Rank that every layer begins with; adalora alone reads it. Above lora.rank; null for one and a half times it."""
+
+    @property
+    def first_rank(self) -> int:
+        """Return the rank that every layer begins with under adalora."""
+        return self.initial_rank or math.ceil(1.5 * self.rank)
 
 
 class QuantizationKind(StrEnum):
@@ -166,8 +188,11 @@ class Schedule(StrEnum):
 class TrainConfig:
     """How the adapter is trained."""
 
+    optimizer: Optimizer = Optimizer.adamw
+    """adamw, adamw_8bit, paged_adamw_32bit, paged_adamw_8bit, adafactor, sgd or galore."""
+
     learning_rate: float = 1e-3
-    """Peak rate of AdamW. Above 0; published LoRA recipes lie between 1e-5 and 3e-3."""
+    """Peak rate. Above 0; published LoRA recipes, all with AdamW, lie between 1e-5 and 3e-3."""
 
     epochs: float = 1.0
     """Passes over the training examples. Above 0."""
@@ -187,8 +212,17 @@ class TrainConfig:
     schedule: Schedule = Schedule.linear
     """Shape of the rate after the warm-up."""
 
+    momentum: float = 0.0
+    """Share of SGD's last step that is added to the next, from 0 up to but not 1; sgd alone reads it."""
+
+    galore_rank: int = 128
+    """Singular directions of a gradient that GaLore keeps; galore alone reads it. At least 1."""
+
     weight_decay: float = 0.0
-    """AdamW's decoupled decay of the adapter. At least 0."""
+    """Share of the weights, times the rate, that each step takes from them. At least 0.
+
+    Decoupled from the gradient, but for SGD, where it is added to it: the same without momentum, and not with it.
+    """
 
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm. Above 0."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.method_rules import impossible_checkpointing, impossible_method
+from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.quantization_rules import impossible_quantization
 from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, RetriesConfig, Sampler
@@ -59,12 +60,15 @@ RANGES: dict[str, Range] = {
     "lora.plus_ratio": _at_least(1),
     "lora.virtual_tokens": _at_least(1),
     "lora.spectrum_share": Range(lambda value: 0 < value <= 1, "above 0, at most 1"),
+    "lora.initial_rank": _at_least(2),
     "train.learning_rate": _POSITIVE,
     "train.epochs": _POSITIVE,
     "train.max_steps": _at_least(1),
     "train.batch_size": _at_least(1),
     "train.accumulation": _at_least(1),
     "train.warmup_share": _SHARE,
+    "train.momentum": _SHARE,
+    "train.galore_rank": _at_least(1),
     "train.weight_decay": _at_least(0),
     "train.max_grad_norm": _POSITIVE,
     "train.max_length": _at_least(8),
@@ -122,6 +126,7 @@ def _impossible(config: Config) -> Iterator[str]:
     yield from impossible_checkpointing(config.lora, config.train)
     yield from impossible_quantization(config.quantization)
     yield from impossible_targets(config.lora)
+    yield from impossible_optimizer(config, searched=searched)
     shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
     if evaluate.n_shot > shots:
         yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."
@@ -129,12 +134,28 @@ def _impossible(config: Config) -> Iterator[str]:
         yield "evaluate.mmlu_dir is set, but MMLU is not evaluated: add evaluate=mmlu, or leave the folder out."
     if config.sweep and config.study.sampler is not Sampler.grid and config.study.n_trials is None:
         yield f"study.n_trials is not set, and study.sampler={config.study.sampler} has no end of its own."
+    yield from _impossible_seeds(config)
     if config.workers.grace_s <= 2 * config.workers.heartbeat_s:
         yield (
             f"workers.grace_s={config.workers.grace_s:g} is not allowed: a living worker may miss a beat, so it must "
             f"be above twice workers.heartbeat_s={config.workers.heartbeat_s:g}."
         )
     yield from no_server(config.track.uri)
+
+
+def _impossible_seeds(config: Config) -> Iterator[str]:
+    seeds = config.sweep.seeds if config.sweep else []
+    if not seeds:
+        return
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds) or len(seeds) < 2:  # noqa: PLR2004
+        yield (
+            f"sweep.seeds={seeds} is not allowed: name two or more different seeds of 0 or more, as in [0, 1, 2]. "
+            "For a single one, set seed."
+        )
+    if config.seed:
+        yield f"seed={config.seed} has no effect with sweep.seeds={seeds}: put it in that list, or leave it out."
+    if config.sweep and "seed" in config.sweep.space:
+        yield "sweep.space has seed, and sweep.seeds is set too: leave one out. Seeds are averaged, a space is not."
 
 
 def no_server(uri: str | None) -> Iterator[str]:

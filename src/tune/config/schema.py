@@ -38,8 +38,11 @@ class RetriesConfig:
     killed: int = 0
     """Its worker was killed while the study ran, as the kernel does when memory is short. At least 0."""
 
-    oom: int = 0
-    """It needed more memory than there was. At least 0."""
+    oom: int = 1
+    """It needed more memory than there was: fewer rows a pass, as many a step, then train.gradient_checkpointing.
+
+    At least 0.
+    """
 
     timeout: int = 0
     """It took longer than workers.timeout_s. At least 0."""
@@ -71,7 +74,10 @@ class StudyConfig:
     """How the next point is chosen: grid, random or tpe."""
 
     n_trials: int | None = None
-    """Trials in all, over every start of this study; null for all cells of a grid. At least 1."""
+    """Trials in all, each of a point's seeds counted, over every start of this study; null for all cells of a grid.
+
+    At least 1.
+    """
 
     seed: int = 0
     """Seeds the sampler."""
@@ -188,6 +194,12 @@ class SweepConfig:
 
     first: list[dict[str, Any]] = field(default_factory=list)
     """Points of the space to try first, key → value; what one leaves out is drawn."""
+
+    seeds: list[int] = field(default_factory=list)
+    """Every point is run with each of these, and its objective is the mean: `[0, 1, 2]`; none: `seed` alone.
+
+    A sampler that learns gives further seeds to contenders alone. Each is a trial of its own, at least 0 and once here.
+    """
 
     options: dict[str, Any] = field(default_factory=dict)
     """Group → option → key → value: what the searched options set. Filled in when the sweep is composed."""

@@ -5,6 +5,7 @@ Both are one text, not a list, because a sweep's choices must be texts.
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -136,11 +137,55 @@ def read_layers(text: str | None) -> Blocks | None:
     return blocks
 
 
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """A number for some layers, of `lora.rank_pattern` or `lora.alpha_pattern`."""
+
+    text: str
+    """As it was written."""
+
+    number: int
+    targets: Wanted | None = None
+    blocks: Blocks | None = None
+    """Either these layers of every block, or all layers of these blocks."""
+
+
+def read_pattern(text: str | None, *, key: str) -> tuple[Assigned, ...]:
+    """Return what `lora.rank_pattern` or `lora.alpha_pattern` asks for.
+
+    Args:
+        text: Its value.
+        key: Which of the two.
+
+    Raises:
+        ConfigError: A part is no NAME:NUMBER, or names neither layers nor blocks.
+    """
+    return () if text is None else tuple(_assigned(part.strip(), text, key) for part in re.split(r"[+,]", text))
+
+
+def _assigned(part: str, text: str, key: str) -> Assigned:
+    name, _, number = (piece.strip() for piece in part.rpartition(":"))
+    if name and number.isdecimal() and int(number) > 0:
+        with suppress(ConfigError):
+            return Assigned(part, int(number), targets=read_targets(name))
+        with suppress(ConfigError):
+            if blocks := read_layers(name):
+                return Assigned(part, int(number), blocks=blocks)
+    msg = (
+        f"{key}={text} is not allowed: {part or 'an empty part'} is no NAME:NUMBER. Before the colon stands a word of "
+        f"lora.targets ({', '.join([*Part, *Group, *PRESETS])}) or blocks as in lora.layers (top 8, 0-7), behind it a "
+        "whole number of 1 or more; join several with +, as in mlp:8+down:32."
+    )
+    raise ConfigError(msg)
+
+
 def impossible_targets(lora: LoraConfig) -> Iterator[str]:
     """Yield a sentence for every text among the settings of the adapter that cannot be read."""
     readings: tuple[Callable[[], object], ...] = (
         lambda: read_targets(lora.targets),
         lambda: read_layers(lora.layers),
+        lambda: read_pattern(lora.rank_pattern, key="lora.rank_pattern"),
+        lambda: read_pattern(lora.alpha_pattern, key="lora.alpha_pattern"),
     )
     for read in readings:
         try:

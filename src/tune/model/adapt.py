@@ -7,12 +7,13 @@ from typing import Any
 
 from tune.config.method import Method
 from tune.config.recipe import LoraConfig
-from tune.errors import AssetError
-from tune.model import full, methods, prompts, spectrum
+from tune.config.targets import read_pattern
+from tune.errors import AssetError, NothingLearned
+from tune.model import adalora, full, methods, prompts, spectrum
 from tune.model.adapter_folder import read_adapter, write_adapter
 from tune.model.load import Base
 from tune.model.quantize import import_quietly
-from tune.model.targets import choose_layers
+from tune.model.targets import assign, choose_layers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,16 +39,28 @@ class Adapted:
     """Parameters of base and adapter; a four-bit weight counts as one."""
 
     note: str | None
-    """What the user should know about the choice of layers, or None."""
+    """What the user should know about the choice of layers or what the method did, or None."""
+
+    start: dict[str, Any] | None = None
+    """The tensors that it began with, where they change the base already (LoftQ); else None."""
+
+    course: Any = None
+    """What the method does beside the optimizer while it is trained (tune.train.course), or None."""
 
     trained: full.OwnWeights | prompts.VirtualTokens | None = None
     """What is trained where it is nothing around chosen layers."""
 
 
-def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
+def attach(base: Base, lora: LoraConfig, *, seed: int, rows: Any = None) -> Adapted:
     """Return the base with a fresh adapter that changes nothing yet, or ready to have all its weights trained.
 
-    torch is seeded first: the same seed gives the same start.
+    torch is seeded first: the same seed gives the same start. LoftQ's changes something: it corrects the quantization.
+
+    Args:
+        base: What is adapted.
+        lora: How.
+        seed: Of the start.
+        rows: Training rows with input_ids, for the method that begins from them (EVA).
 
     Raises:
         ConfigError: The target preset matches no layer of this model, or the method cannot begin on those it matches.
@@ -64,31 +77,44 @@ def attach(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
     layers = _named(base, chosen.names)
     methods.check_layers(lora, layers)
     torch.manual_seed(seed)
-    adapted = _wrap(base, _peft_config(lora, chosen.names, layers), targets=chosen.names, note=chosen.note)
-    methods.begin(adapted.model, lora)
-    return adapted
+    adapted = _wrap(
+        base,
+        _peft_config(lora, chosen.names, layers, seed, _patterns(base, lora, chosen.names)),
+        targets=chosen.names,
+        note=chosen.note,
+    )
+    methods.begin(adapted.model, lora, folder=base.folder, rows=rows, seed=seed)
+    if lora.method is Method.eva:  # which has shared the ranks out anew
+        trainable, total = adapted.model.get_nb_trainable_parameters()
+        adapted = replace(adapted, trainable=trainable, total=total)
+    return replace(
+        adapted,
+        course=adalora.Course(adapted.model) if adalora.is_on(adapted.model) else None,
+        start=_copies(_weights(adapted)) if lora.method is Method.loftq else None,
+    )
 
 
 def settle(adapted: Adapted) -> Adapted:
     """Return the base with what was learned as one ordinary update; to be scored and saved as it is.
 
     Most adapters are that already and come back unchanged. One that was trained against a frozen start becomes an
-    update of twice the rank (see `tune.model.methods`); it still counts the parameters that were trained.
+    update of twice the rank (see `tune.model.methods`), and AdaLoRA's one of several ranks; either still counts the
+    parameters that were trained.
 
     Raises:
-        NothingLearned: What was trained is where it began.
+        NothingLearned: What was trained is where it began, or every direction was dropped.
     """
     if adapted.trained:
         adapted.trained.settle()
         return adapted
+    if adalora.is_on(adapted.model):
+        weights, config, word = adalora.plain_update(adapted.model)
+        return _settled(adapted, weights, config, note=" ".join(filter(None, (adapted.note, word))))
     if not methods.has_start(adapted.model):
         return adapted
     weights = methods.one_update(_weights(adapted), _weights(adapted, methods.START))
     config = methods.twice_the_rank(adapted.model.peft_config[methods.TRAINED])
-    detach(adapted)
-    settled = _wrap(adapted.base, config, targets=adapted.targets, note=adapted.note)
-    _load(settled, weights)
-    return replace(settled, trainable=adapted.trainable, total=adapted.total)
+    return _settled(adapted, weights, config, note=adapted.note)
 
 
 def detach(adapted: Adapted) -> Base:
@@ -118,7 +144,14 @@ def save(adapted: Adapted, folder: Path) -> None:
         full.write_model(folder, adapted.model, adapted.trained.tensors(), digest=adapted.base.digest)
         return
     assert not methods.has_start(adapted.model), "settle it first: alone, it is no update of the base"
-    write_adapter(folder, _weights(adapted), _plain_config(adapted), digest=adapted.base.digest)
+    weights = _weights(adapted)
+    if adapted.start is not None and all(weights[name].equal(tensor) for name, tensor in adapted.start.items()):
+        msg = (
+            "A and B are where they began, so the adapter changes nothing: not saved. No optimizer step reached it; "
+            "look at train.learning_rate and train.max_steps, and whether any reply token is left to learn from."
+        )
+        raise NothingLearned(msg)
+    write_adapter(folder, weights, _plain_config(adapted), digest=adapted.base.digest)
 
 
 def reload(base: Base, folder: Path) -> Adapted:
@@ -173,27 +206,54 @@ def _reload_weights(base: Base, folder: Path) -> Adapted:
     return adapted
 
 
+def _settled(adapted: Adapted, weights: dict[str, Any], config: Any, *, note: str | None) -> Adapted:
+    """Return the base with this update instead of the adapter."""
+    detach(adapted)
+    settled = _wrap(adapted.base, config, targets=adapted.targets, note=note)
+    _load(settled, weights)
+    return replace(settled, trainable=adapted.trainable, total=adapted.total)
+
+
+def _patterns(base: Base, lora: LoraConfig, names: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Return PEFT's ranks and alphas of single layers, by full name."""
+    endings = tuple(f".{name}" for name in names)
+    adapted = [name for name, _ in base.model.named_modules() if f".{name}".endswith(endings)]
+    found = {}
+    for key in ("rank_pattern", "alpha_pattern"):
+        pattern = read_pattern(getattr(lora, key), key=f"lora.{key}")
+        found[key] = assign(base.model, adapted, pattern, key=f"lora.{key}") if pattern else {}
+    return found
+
+
 def _named(base: Base, names: tuple[str, ...]) -> list[Any]:
     endings = tuple(f".{name}" for name in names)
     return [module for name, module in base.model.named_modules() if f".{name}".endswith(endings)]
 
 
-def _peft_config(lora: LoraConfig, names: tuple[str, ...], layers: list[Any]) -> Any:
+def _peft_config(
+    lora: LoraConfig, names: tuple[str, ...], layers: list[Any], seed: int, patterns: dict[str, Any]
+) -> Any:
     import_quietly()
     from peft import LoraConfig as PeftLoraConfig
+    from peft import VeraConfig
     from transformers.pytorch_utils import Conv1D
 
-    return PeftLoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(names),
+    common = {
+        "target_modules": list(names),
         # GPT-2's Conv1D keeps its weight as (in, out).
-        fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in layers),
-        bias="none",
-        task_type="CAUSAL_LM",
-        **methods.peft_settings(lora),
-    )
+        "fan_in_fan_out": any(isinstance(layer, Conv1D) for layer in layers),
+        "bias": "none",
+        "task_type": "CAUSAL_LM",
+    }
+    if lora.method is Method.adalora:
+        return adalora.config(lora, common)
+    if lora.method is Method.vera:
+        # The random matrices are kept in the file, so that another version of torch draws no others.
+        return VeraConfig(
+            r=lora.rank, vera_dropout=lora.dropout, projection_prng_key=seed, save_projection=True, **common
+        )
+    own = {**methods.peft_settings(lora), **patterns}
+    return PeftLoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, **common, **own)
 
 
 def _wrap(base: Base, config: Any, *, targets: tuple[str, ...], note: str | None) -> Adapted:
@@ -219,6 +279,10 @@ def _weights(adapted: Adapted, adapter: str = methods.TRAINED) -> dict[str, Any]
     # "auto" would ask the hub whether the vocabulary has grown; adapters here never touch the embeddings.
     state = get_peft_model_state_dict(adapted.model, adapter_name=adapter, save_embedding_layers=False)
     return {name: tensor.detach().to("cpu").contiguous() for name, tensor in state.items()}
+
+
+def _copies(weights: dict[str, Any]) -> dict[str, Any]:
+    return {name: tensor.clone() for name, tensor in weights.items()}
 
 
 def _load(adapted: Adapted, weights: dict[str, Any]) -> None:

@@ -32,6 +32,20 @@ _TAKEN = frozenset(
 )
 """What an adapter is; plain numbers, words and lists."""
 
+_TAKEN_BY_VERA = frozenset(
+    {
+        "r",
+        "vera_dropout",
+        "d_initial",
+        "projection_prng_key",
+        "save_projection",
+        "target_modules",
+        "fan_in_fan_out",
+        "bias",
+        "task_type",
+    }
+)
+
 _IGNORED = frozenset(
     {"peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode"}
     | {"init_lora_weights", "runtime_config"}
@@ -54,7 +68,7 @@ def read_config(folder: Path) -> Any:
         AssetError: It describes another kind of adapter, or asks for more than low-rank updates.
         ValueError: It is no JSON object, or names no layers.
     """
-    from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig
+    from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, VeraConfig
 
     content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if not isinstance(content, dict):
@@ -63,14 +77,16 @@ def read_config(folder: Path) -> Any:
     for kind in (PromptTuningConfig, PrefixTuningConfig):
         if content.get("peft_type") == kind().peft_type.value:
             return _plain(folder, content, kind, taken=_VIRTUAL, ignored=_IGNORED | _BEGUN)
-    if content.get("peft_type") != "LORA":
+    kinds = {"LORA": (LoraConfig, _TAKEN), "VERA": (VeraConfig, _TAKEN_BY_VERA)}
+    if content.get("peft_type") not in kinds:
         msg = f"the adapter in {folder} is no LoRA (peft_type is {content.get('peft_type')}). Give one that is."
         raise AssetError(msg)
+    kind, taken = kinds[content["peft_type"]]
     layers = content.get("target_modules")
     if not isinstance(layers, list) or not layers or not all(isinstance(name, str) for name in layers):
         msg = f"target_modules in {CONFIG} is no list of names of layers"
         raise ValueError(msg)
-    return _plain(folder, content, LoraConfig, taken=_TAKEN, ignored=_IGNORED)
+    return _plain(folder, content, kind, taken=taken, ignored=_IGNORED)
 
 
 def _plain(folder: Path, content: dict[str, Any], kind: Any, *, taken: frozenset[str], ignored: frozenset[str]) -> Any:

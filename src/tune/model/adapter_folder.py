@@ -16,6 +16,10 @@ ORIGIN = "base.json"
 """Digest of the base it was trained on. Not in the weights' header, where two keys stand in random order."""
 
 
+_ZERO_AT_FIRST = (".lora_B.", ".vera_lambda_b")
+"""Tensors without which an update changes nothing; they begin at zero."""
+
+
 def write_adapter(folder: Path, weights: dict[str, Any], config: dict[str, Any], *, digest: str) -> None:
     """Write an adapter, in place of what is in the folder; the folder is never half written.
 
@@ -72,7 +76,8 @@ def _check(weights: dict[str, Any]) -> None:
     if broken:
         msg = f"{len(broken)} of {len(weights)} adapter tensors hold NaN or infinity (first: {broken[0]}): not saved."
         raise Diverged(msg)
-    updates = [tensor for name, tensor in weights.items() if ".lora_B." in name]  # none with virtual tokens
+    # None with virtual tokens.
+    updates = [tensor for name, tensor in weights.items() if any(kind in name for kind in _ZERO_AT_FIRST)]
     if updates and not any(tensor.any() for tensor in updates):
         msg = (
             "every B of the adapter is zero, so it changes nothing: not saved. No optimizer step reached it; "

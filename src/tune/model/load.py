@@ -38,6 +38,9 @@ class Base:
     digest: str
     """SHA-256 over the weights files and config, before quantization."""
 
+    folder: Path | None = None
+    """Where those files are."""
+
 
 def load_base(model: ModelConfig, quantization: QuantizationConfig, *, folder: Path | str) -> Base:
     """Return the base model, frozen.
@@ -65,6 +68,7 @@ def load_base(model: ModelConfig, quantization: QuantizationConfig, *, folder: P
         device=device,
         dtype=dtype,
         digest=weights_digest(local, with_code=model.runs_own_code),
+        folder=Path(local),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tune.config.recipe import Device, Dtype, GeneralKnowledge
 from tune.config.schema import Config
+from tune.model.optimizer_bytes import model_state_bytes
 
 _GIB = 1024**3
 
@@ -65,7 +66,7 @@ class Estimate:
     """Of what is trained."""
 
     optimizer: float
-    """AdamW's two moments of what is trained."""
+    """What the optimizer keeps of what is trained."""
 
     activations: float
     """Largest sum beside the above while a step runs and no logits exist."""
@@ -145,7 +146,7 @@ def estimate(
         checkpointing=config.train.gradient_checkpointing,
     )
     adapter = gradients = found.trainable * 4  # float32, whatever the base has
-    optimizer = 2 * adapter
+    optimizer = model_state_bytes(config.train, found.model)
     mapped, heap = (0, 0) if on_gpu else (found.mapped, round(HEAP_SHARE * step.peak))
     overhead = ((0.0 if on_gpu else PROCESS_GIB) if overhead_gib is None else overhead_gib) * _GIB
     held = found.weights + mapped + adapter + heap + overhead

@@ -12,11 +12,13 @@ end both become one ordinary update of twice the rank, s [B, -B0] [A; A0].
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tune.config.method import BEGUN_FROM_WEIGHTS, RATE_FACTOR, Method
 from tune.config.recipe import LoraConfig
 from tune.errors import ConfigError, NothingLearned
+from tune.model import eva, loftq
 
 TRAINED, START = "default", "start"
 """Names of PEFT adapters: what is trained, and the frozen -B0 A0."""
@@ -41,6 +43,8 @@ def check_layers(lora: LoraConfig, layers: list[Any]) -> None:
     """
     from transformers.pytorch_utils import Conv1D
 
+    if lora.method is Method.eva:
+        eva.check_rank(lora.rank, layers)
     if lora.method not in BEGUN_FROM_WEIGHTS:
         return
     narrowest = min(min(layer.weight.shape) for layer in layers)
@@ -59,8 +63,22 @@ def check_layers(lora: LoraConfig, layers: list[Any]) -> None:
         raise ConfigError(msg)
 
 
-def begin(model: Any, lora: LoraConfig) -> None:
-    """Give a fresh PEFT adapter the start and the learning rates of its method; the base's weights stay as they are."""
+def begin(model: Any, lora: LoraConfig, *, folder: Path | None, rows: Any, seed: int) -> None:
+    """Give a fresh PEFT adapter the start and the learning rates of its method; the base's weights stay as they are.
+
+    Args:
+        model: PEFT model.
+        lora: Its settings.
+        folder: Of the base; LoftQ reads its weights.
+        rows: Training rows, which EVA looks at.
+        seed: Draws what a method has to draw.
+    """
+    if lora.method is Method.loftq:
+        assert folder is not None
+        loftq.begin(model, folder)
+    if lora.method is Method.eva:
+        assert rows is not None, "EVA begins from the training rows"
+        eva.begin(model, rows, rank=lora.rank, seed=seed)
     if lora.method in BEGUN_FROM_WEIGHTS:
         _begin_from_weights(model, lora.method)
     if lora.method is Method.lora_plus:

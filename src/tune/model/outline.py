@@ -103,6 +103,12 @@ def _check_is_known(config: Config) -> None:
             "are not read here. Estimate lora=lora on all of them, which takes more."
         )
         raise ConfigError(msg)
+    if config.lora.method in {Method.adalora, Method.vera, Method.loftq, Method.eva}:
+        msg = (
+            f"the memory of lora.method={config.lora.method} cannot be estimated: what it needs beside its parameters "
+            "was never measured. Estimate lora=lora with the same rank."
+        )
+        raise ConfigError(msg)
     if config.lora.method in BEGUN_FROM_WEIGHTS:
         msg = (
             f"the memory of lora.method={config.lora.method} cannot be estimated: it begins from the weights, and they "

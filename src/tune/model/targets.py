@@ -5,11 +5,11 @@ the head and the embeddings stand outside the blocks and are never chosen.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tune.config.targets import Group, Part, Wanted, read_layers, read_targets
+from tune.config.targets import Assigned, Group, Part, Wanted, read_layers, read_targets
 from tune.errors import ConfigError
 from tune.model.parts import Layer, Role, hidden_size, joined, roles
 
@@ -45,6 +45,42 @@ def choose_layers(model: Any, targets: str, layers: str | None = None) -> Chosen
     chosen = _in_blocks(model, targets, layers, chosen)
     names = _shortest({layer.name: layer.inside for layer in chosen}, [name for name, _ in model.named_modules()])
     return Chosen(names=names, n_layers=len(chosen), note=_note(model, wanted, chosen))
+
+
+def assign(model: Any, adapted: Iterable[str], pattern: Sequence[Assigned], *, key: str) -> dict[str, int]:
+    """Return the number that `lora.rank_pattern` or `lora.alpha_pattern` gives to each layer it is about, by full name.
+
+    Args:
+        model: The model.
+        adapted: Full names of the layers that get an adapter.
+        pattern: The setting, read; of two parts that fit a layer, the later one counts.
+        key: Which of the two.
+
+    Raises:
+        ConfigError: A part of it fits none of the adapted layers.
+    """
+    names, n_blocks = set(adapted), count_blocks(model)
+    taken = {layer: role for layer, role in _taken(model).items() if layer.name in names}
+    found: dict[str, int] = {}
+    for one in pattern:
+        fits = {layer.name: one.number for layer, role in taken.items() if _fits(layer, role, one, n_blocks)}
+        if not fits:
+            msg = (
+                f"{key}: {one.text} fits none of the adapted layers of {type(model).__name__}. They are "
+                f"{_inventory(taken)}, in blocks {_ranges(layer.block for layer in taken)}. Name some of those."
+            )
+            raise ConfigError(msg)
+        found |= fits
+    return found
+
+
+def _fits(layer: Layer, role: Role, one: Assigned, n_blocks: int) -> bool:
+    if one.blocks:
+        return layer.block in one.blocks.of(n_blocks)
+    assert one.targets
+    if one.targets.expression:
+        return bool(one.targets.expression.fullmatch(layer.name))
+    return any(_belongs(role, word) for word in one.targets.words)
 
 
 def linear_layers(model: Any) -> dict[str, str]:

@@ -14,6 +14,7 @@ from tune.report.data import print_data
 from tune.report.status import print_status
 from tune.report.table import print_metrics, print_study
 from tune.track.records import StudyRecord
+from tune.track.repeats import ranked_points
 from tune.track.upkeep import CheckupRecord, FreeableRecord
 from tune.trial.bar import Bar
 from tune.trial.inspect import inspect_data
@@ -63,7 +64,8 @@ def print_end(study: StudyRecord, track: TrackConfig) -> None:
     where = [] if track.folder is None else [f"track.folder={track.folder}"]
     where += [] if track.uri is None else [f"track.uri={track.uri}"]
     lines = [("Compare the runs:", shlex.join(["python", "-m", "tune", "ui", *where]))]
-    lines += [("Repeat the best trial:", best.command) for best in study.ranked()[:1]]
+    best = [point.trials[0] for point in ranked_points(study)[:1]] if study.seeds else study.ranked()[:1]
+    lines += [("Repeat the best trial:", trial.command) for trial in best]
     lines += [("Print this again:", shlex.join(["python", "-m", "tune", "report", study.name, *where]))]
     console.print()
     for name, command in lines:

@@ -1,7 +1,7 @@
 """A study as people read it: one row a trial, best first, every change with its interval."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
@@ -9,11 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from tune.track.records import StudyRecord, TrialRecord
+from tune.track.repeats import PointRecord, ranked_points, seed_noise
 
 
 def print_study(study: StudyRecord, console: Console) -> None:
     """Print the leaderboard, what failed, and what the base scores."""
-    ranked = study.ranked()
+    points = ranked_points(study) if study.seeds else []
+    ranked = [replace(point.trials[0], metrics=point.means()) for point in points] or study.ranked()
     percent = round(study.confidence * 100)
     console.print(Text.assemble("\n", (study.name, "bold"), f"  {study.question}"))
     counts = ", ".join(f"{n} {state}" for state, n in study.counts().items() if n)
@@ -23,8 +25,11 @@ def print_study(study: StudyRecord, console: Console) -> None:
         + (f"{study.n_rejected} more were drawn and not run, because sweep.reject has them\n" * (study.n_rejected > 0))
     )
     if ranked:
-        _print_fitting(_columns(study, ranked, percent), console)
+        columns = _columns(study, ranked, percent)
+        _print_fitting(_with_seeds(columns, points, study) if points else columns, console)
         console.print(_base_line(ranked[0]))
+    if noise := _noise_line(points, study):
+        console.print(noise)
     for trial in study.without_result():
         failed = (f"trial {trial.number} {trial.state} ({trial.reason})", "red")
         console.print(Text.assemble(failed, f" {_point(trial)}: {trial.message}"))
@@ -86,6 +91,35 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
         column("perp-\nlexity", lambda trial: _number(trial.metrics.get("perplexity/domain")), rank=3),
         column("sec-\nonds", lambda trial: f"{trial.metrics['cost/seconds']:.0f}", rank=4),
     ]
+
+
+def _with_seeds(columns: list[_Column], points: Sequence[PointRecord], study: StudyRecord) -> list[_Column]:
+    """Return the columns with the trials of each point, how many seeds it has, and how far those lie apart."""
+    trials = _Column(head="trials", cells=[", ".join(str(trial.number) for trial in point.trials) for point in points])
+    seeds = _Column(head="seeds", cells=[f"{len(point.trials)}/{len(study.seeds)}" for point in points])
+    spreads = [point.spread(study.metric) for point in points]
+    spread = _Column(head="sd of\nseeds", cells=["" if s is None else _number(s) for s in spreads])
+    objective = next(at for at, column in enumerate(columns) if column.head == study.metric.replace("/", "/\n"))
+    place, _, *others = columns
+    return [place, trials, *others[: objective - 1], seeds, spread, *others[objective - 1 :]]
+
+
+def _noise_line(points: Sequence[PointRecord], study: StudyRecord) -> str | None:
+    """Return what the seed alone does, and whether the best two points can be told apart in spite of it."""
+    noise = seed_noise(points, study.metric, confidence=study.confidence)
+    if noise is None:
+        return None
+    percent = round(study.confidence * 100)
+    line = (
+        f"seed noise: {study.metric} has a standard deviation of {_number(noise.deviation)} between seeds of one point "
+        f"({noise.n_points} points); means that differ by less than {_number(noise.least_difference)} cannot be told "
+        f"apart at {percent} %"
+    )
+    if len(points) > 1:
+        gap = abs(points[0].mean(study.metric) - points[1].mean(study.metric))
+        can = "can" if gap > noise.least_difference else "cannot"
+        line += f". The first two differ by {_number(gap)}: they {can} be told apart"
+    return f"{line}."
 
 
 def _print_fitting(columns: list[_Column], console: Console) -> None:

@@ -23,13 +23,16 @@ from tune.study.signature import is_gone
 from tune.track.environment import redact
 from tune.trial.outcome import Outcome, State
 
-HANDED_ON = ("root", "attempt", "run_id", "first")
+HANDED_ON = ("root", "attempt", "run_id", "first", "seed", "reduced")
 """What an attempt passes to the one that follows it."""
 
 NOTHING: Mapping[str, str | int] = MappingProxyType({})
 
 REJECTED = "rejected"
 """Reason of a trial that was drawn and never run, because the sweep rejects such points."""
+
+OUT_OF_MEMORY = "oom"
+"""Reason that is tried again with smaller pieces: attribute `smaller` of the attempt, `reduced` of its follower."""
 
 _CONSTRAINTS = {REJECTED: "reject"}
 _TOO_MUCH = "memory"
@@ -190,10 +193,7 @@ def _end(
     trial = study.get_trials(deepcopy=False)[number]
     if trial.state is not optuna.trial.TrialState.RUNNING:
         return "ending" in about and trial.user_attrs.get("ending") == about["ending"] and trial.state.is_finished()
-    again = (
-        outcome.state is not State.complete
-        and _failures(study, trial, outcome.reason, int(about.get("reached", 0))) < retries
-    )
+    again = outcome.state is not State.complete and _may_follow(study, trial, outcome.reason, about, retries)
     attrs: dict[str, Any] = {
         "reason": outcome.reason,
         # An error's words may hold what a library was given; the database may be on another machine.
@@ -220,6 +220,12 @@ def _end(
     return True
 
 
+def _may_follow(study: Any, trial: Any, reason: str | None, about: Mapping[str, Any], retries: int) -> bool:
+    if reason == OUT_OF_MEMORY:  # however far it got: with the same settings it would run out again
+        return bool(trial.user_attrs.get("smaller")) and _failures(study, trial, reason, 0) < retries
+    return _failures(study, trial, reason, int(about.get("reached", 0))) < retries
+
+
 def _break_constraint(study: Any, trial: Any, name: str) -> None:
     """Tell the sampler that this point cannot be had; a failed trial would not be looked at."""
     from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
@@ -242,6 +248,8 @@ def _failures(study: Any, trial: Any, reason: str | None, reached: int) -> int:
 def _follow(study: Any, trial: Any) -> None:
     handed = {name: trial.user_attrs[name] for name in HANDED_ON if name in trial.user_attrs}
     own = {"root": root(trial), "attempt": attempt(trial) + 1, "retry_of": trial.number}
+    if trial.user_attrs.get("reason") == OUT_OF_MEMORY:
+        own["reduced"] = trial.user_attrs["smaller"]
     # A claim that was cut off has drawn some of its parameters; the queue's own are always whole.
     point = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
     study.enqueue_trial(point, user_attrs={**handed, **own})

@@ -8,15 +8,17 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tune.config.compose import difference
+from tune.config.compose import difference, with_values
 from tune.config.schema import Config, Sampler
 from tune.errors import StudyError
 from tune.failpoint import reach
 from tune.study.attempts import attempt, beat, mend, reject, rejected, root, superseded
 from tune.study.lock import study_lock
+from tune.study.repeats import first_seed, next_repeat, over_means
+from tune.study.smaller import smaller
 from tune.study.space import Space, Value, configured, grid, nothing_left, passing, read_space, suggest
 from tune.study.storage import n_wanted
 
@@ -51,6 +53,9 @@ class Claim:
 
     twin: int | None
     """The trial with the same configuration and seed whose result is taken; None where there is none."""
+
+    reduced: dict[str, Any] | None = None
+    """Settings that stand above its point since an attempt ran out of memory."""
 
 
 def enqueue_grid(study: Any, config: Config) -> None:
@@ -87,15 +92,21 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
         # point that was completed to something that is rejected is to be completed again.
         _enqueue(study, config, space)
         trials, waiting = _trials_and_queue(study)
-    roots = sorted({root(trial) for trial in trials})
-    n_rejected = len({root(trial) for trial in trials if rejected(trial)})
-    if not waiting and len(roots) - n_rejected >= n_wanted(config, space):
+    wanted, n_rejected = n_wanted(config, space), len({root(trial) for trial in trials if rejected(trial)})
+    if not waiting and len({root(trial) for trial in trials}) - n_rejected >= wanted:
         return None
+    if not waiting and (again := next_repeat(_begun(trials), config, n_wanted=wanted)):
+        study.enqueue_trial(dict(again.parameters), user_attrs={"seed": again.seed})
+        trials, waiting = _trials_and_queue(study)
+    roots = sorted({root(trial) for trial in trials})
     # A sampler made anew with the same seed would draw the same first points again. Attempts at one trial share
     # their seed, so that one whose claim was cut off draws what it would have drawn.
     seed = _seed(config.study.seed, roots.index(root(waiting[0])) if waiting else len(roots))
     fixed = waiting[0].system_attrs["fixed_params"] if waiting else {}
-    study.sampler = _passing(space, config, seed, fixed) if is_sure else _sampler(config.study.sampler, seed, space)
+    # What has a seed has a whole point too, and nothing is left to choose.
+    given = waiting[0].user_attrs.get("seed") if waiting else None
+    kind = config.study.sampler if given is None else Sampler.random
+    study.sampler = _passing(space, config, seed, fixed) if is_sure else _sampler(kind, seed, space, config)
     trial = study.ask()
     reach("claim: asked")
     trial.set_user_attr("worker", worker)
@@ -103,7 +114,11 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     if why := space.rejected_by(point, config):
         reject(study, trial, why)
         return why
-    return _sign(study, trial, trials, point, configured(config, point))
+    own = with_values(configured(config, point), trial.user_attrs.get("reduced", {}))
+    seed_is_searched = "seed" in point
+    if not seed_is_searched:
+        own = replace(own, seed=first_seed(config) if given is None else given)
+    return _sign(study, trial, trials, point, own)
 
 
 def _sign(study: Any, trial: Any, trials: Sequence[Any], point: dict[str, Value], config: Config) -> Claim:
@@ -111,6 +126,7 @@ def _sign(study: Any, trial: Any, trials: Sequence[Any], point: dict[str, Value]
     command = repeat_command(config)
     twin = _twin(trials, root(trial), {"point": point, "seed": config.seed, "command": command})
     about = {"point": point, "seed": config.seed, "started": time.time(), "command": command}
+    about["smaller"] = smaller(config)
     for name, content in about.items():
         trial.set_user_attr(name, content)
     reach("claim: signed")
@@ -123,6 +139,7 @@ def _sign(study: Any, trial: Any, trials: Sequence[Any], point: dict[str, Value]
         point=point,
         config=config,
         twin=twin,
+        reduced=trial.user_attrs.get("reduced"),
     )
 
 
@@ -133,15 +150,24 @@ def _enqueue(study: Any, config: Config, space: Space) -> None:
         return
     trials = study.get_trials(deepcopy=False)
     if is_grid:
-        there = [trial.system_attrs.get("fixed_params") for trial in trials]
-        for cell in grid(space, config)[: n_wanted(config, space)]:
-            if cell not in there:
-                study.enqueue_trial(cell)
+        _enqueue_cells(study, trials, config, space)
         return
     begun = {trial.user_attrs.get("first") for trial in trials if not superseded(trial) and not rejected(trial)}
     for place, point in enumerate(space.first[: n_wanted(config, space)]):
         if place not in begun:
             study.enqueue_trial(dict(point), user_attrs={"first": place})
+
+
+def _enqueue_cells(study: Any, trials: Sequence[Any], config: Config, space: Space) -> None:
+    """Queue the grid's cells, all of them with the first seed before any is repeated."""
+    assert config.sweep is not None
+    several = bool(config.sweep.seeds)
+    there = [(t.user_attrs.get("seed") if several else None, t.system_attrs.get("fixed_params")) for t in trials]
+    seeds: list[int | None] = [*config.sweep.seeds] or [None]
+    queue = [(seed, cell) for seed in seeds for cell in grid(space, config)]
+    for seed, cell in queue[: n_wanted(config, space)]:
+        if (seed, cell) not in there:
+            study.enqueue_trial(cell, user_attrs={} if seed is None else {"seed": seed})
 
 
 def _twin(trials: Sequence[Any], own: int, about: Mapping[str, Any]) -> int | None:
@@ -177,7 +203,17 @@ def repeat_command(config: Config) -> str:
     return shlex.join(["python", "-m", "tune", *difference(config), *exact])
 
 
-def _sampler(kind: Sampler, seed: int, space: Space) -> Any:
+def _begun(trials: Sequence[Any]) -> list[Any]:
+    """Return the last attempt at every trial that was not rejected."""
+    return [trial for trial in trials if not superseded(trial) and not rejected(trial)]
+
+
+def _sampler(kind: Sampler, seed: int, space: Space, config: Config) -> Any:
+    sampler = _alone(kind, seed, space)
+    return over_means(sampler, _begun) if config.sweep and config.sweep.seeds else sampler
+
+
+def _alone(kind: Sampler, seed: int, space: Space) -> Any:
     import optuna
 
     if kind is not Sampler.tpe:

@@ -19,6 +19,7 @@ from tune.study.claim import STOPPING
 from tune.study.database import sqlite_file, storage_url, unless_away
 from tune.study.lock import study_lock
 from tune.study.machine import n_threads, thread_variables
+from tune.study.needs import refuse_missing
 from tune.study.progress import Screen
 from tune.study.record import send_what_waits
 from tune.study.rows import DATA, refuse_other_rows
@@ -34,6 +35,7 @@ from tune.track.output import print_no_secrets
 from tune.track.place import open_store
 from tune.track.recorder import RunStatus
 from tune.track.records import StudyRecord
+from tune.track.repeats import ranked_points
 from tune.track.store import RunStore
 from tune.trial.bar import Bar
 from tune.trial.task import read_task
@@ -76,6 +78,7 @@ def run_study(config: Config) -> StudyRecord:
         KeyboardInterrupt: Somebody asked to stop.
     """
     space, splits = check_study(config)
+    refuse_missing(config, space)
     runs = paths.runs_dir(config.track.folder)
     check_writable(runs)
     _refuse_network_disks(config, runs)
@@ -109,8 +112,8 @@ def _supervise(study: Any, config: Config, folder: StudyFolder, screen: Screen, 
         recorder.text("data.json", splits.to_json())
         with screen:
             now = Supervisor(study=study, config=config, runs=folder.runs, store=store, watcher=screen).run()
-        best = now.ranked()[:1]
-        recorder.metrics({f"best/{now.metric}": best[0].metrics[now.metric]} if best else {})
+        best = ranked_points(now)[:1]  # with one seed each, the best trial
+        recorder.metrics({f"best/{now.metric}": best[0].mean(now.metric)} if best else {})
         status = parent_status(now)
     except TuneError:
         raise  # it pauses: the same command goes on

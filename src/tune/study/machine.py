@@ -45,6 +45,11 @@ def n_gpus() -> int:
     return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
+def sees_gpu() -> bool:
+    """Return whether a trial will find an NVIDIA GPU; torch is not asked."""
+    return n_gpus() > 0 and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in {"", "-1"}
+
+
 def total_memory() -> int:
     """Return the machine's memory in bytes, or what its control group (a container, a batch job) leaves of it."""
     total = int(psutil.virtual_memory().total)

@@ -54,6 +54,8 @@ class Screen:
     def ended(self, study: StudyRecord, trial: TrialRecord) -> None:
         """Print one line for a trial that has ended."""
         point = " ".join(f"{key.rsplit('.', 1)[-1]}={_short(value)}" for key, value in trial.parameters.items())
+        if study.seeds:
+            point += f" seed={trial.seed}"
         if trial.state == "complete":
             metrics = trial.metrics
             shown = [f"{study.metric} {metrics[study.metric]:.3f}"]

@@ -31,6 +31,7 @@ _FREE = (
     "doctor.",
     "clean.",
     "sweep.question",
+    "sweep.seeds",
 )
 """Keys that may differ when a study goes on: they do not change what a trial is."""
 
@@ -82,7 +83,8 @@ def n_wanted(config: Config, space: Space) -> int:
     if config.study.sampler is not Sampler.grid:
         assert config.study.n_trials is not None  # config.rules has asked for it
         return config.study.n_trials
-    cells = len(grid(space, config))
+    assert config.sweep is not None
+    cells = len(grid(space, config)) * max(1, len(config.sweep.seeds))
     return min(cells, config.study.n_trials or cells)
 
 
@@ -146,6 +148,7 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
         metric=config.sweep.objective.metric,
         direction=config.sweep.objective.direction.value,
         n_trials=n_wanted(config, read_space(config)),
+        seeds=tuple(config.sweep.seeds),
         n_rejected=sum(map(rejected, attempts)),
         confidence=config.evaluate.confidence,
         run_id=study.user_attrs.get("run_id"),

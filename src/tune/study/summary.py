@@ -26,7 +26,7 @@ def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far
         ("search", "; ".join(_words(dimension) for dimension in space.dimensions)),
         *describe(space, config),
         ("objective", f"{config.sweep.objective.direction} {config.sweep.objective.metric} ({config.data.metrics[0]})"),
-        ("trials", f"{n_wanted(config, space)} ({config.study.sampler}), seed {config.seed}"),
+        ("trials", f"{n_wanted(config, space)} ({config.study.sampler}), {_seeds(config)}"),
         ("model", f"{config.model.label}, quantization {config.quantization.kind}"),
         ("data", splits.words),
         ("forgetting", _forgetting(config)),
@@ -34,6 +34,12 @@ def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far
         ("folder", str(runs)),
         *([("overrides", changed)] if changed else []),
     ]
+
+
+def _seeds(config: Config) -> str:
+    assert config.sweep is not None
+    seeds = config.sweep.seeds
+    return f"seeds {', '.join(map(str, seeds))} a point" if seeds else f"seed {config.seed}"
 
 
 def _forgetting(config: Config) -> str:

@@ -20,17 +20,20 @@ from tune.study.attempts import end, let_go, retries_after, root
 from tune.study.claim import Claim, claim
 from tune.study.database import patiently, unless_away
 from tune.study.heart import Heart, die_with_supervisor
+from tune.study.launch import Launcher
 from tune.study.machine import limit_own_memory, memory_limit
 from tune.study.reaper import reap_and_close
 from tune.study.record import ENDS, record_of
 from tune.study.rows import DATA, refuse_other_rows
 from tune.study.signature import sign
+from tune.study.smaller import in_words
 from tune.study.space import read_space
 from tune.study.stop import StopRequest
 from tune.study.storage import StudyFolder, stored_config
 from tune.track.buffer import BufferedRecorder
 from tune.track.place import open_store
 from tune.trial.failure import failed, failure
+from tune.trial.meter import forget_peak
 from tune.trial.outcome import Outcome, State
 from tune.trial.task import Task, model_folder, read_task
 
@@ -59,6 +62,7 @@ class Worker:
         self._reaped = time.monotonic()
         self._was_cut_off = False
         self._bench: Any = None
+        self._launcher = Launcher()
         self._task: tuple[str, Task] | None = None
 
     def work(self) -> None:
@@ -114,12 +118,17 @@ class Worker:
                 _publish(recorder, self._folder.trial(claimed.root), outcome)
             except (Exception, Interrupted) as error:  # noqa: BLE001 - one trial's bug must not end the study
                 outcome = failed("interrupted", self._stop.asked) if self._stop.asked else failure(error)
+            if claimed.reduced:
+                again = in_words(claimed.reduced)
+                note = f"trial {claimed.root} had run out of memory; it was tried again with {again}."
+                outcome = replace(outcome, notes=(*outcome.notes, note))
             with self._stop.held():
                 self._end(claimed, recorder, outcome)
         if recorder:
             recorder.close(_SEND_S)
         if outcome.reason == "oom":
             self._bench = None  # the next trial begins with what is free
+        forget_peak()
         if outcome.reason == "disk":
             raise StudyError(disk_advice(self._folder.runs, outcome.message))
 
@@ -129,6 +138,9 @@ class Worker:
         recorder = record_of(claimed, self._study, self._store, self._folder)
         recorder.before = lambda: heart.confirm(self._is_stopping)
         recorder.tags({"tune.attempt": str(claimed.attempt)})
+        if claimed.reduced:  # the command of the first attempt stands there
+            command = claimed.trial.user_attrs["command"]
+            recorder.tags({"tune.reduced": in_words(claimed.reduced), "tune.command": command})
         recorder.params({**claimed.point, "seed": claimed.config.seed})
         recorder.text("config.yaml", to_yaml(claimed.config))
         return recorder
@@ -156,10 +168,14 @@ class Worker:
     def _run(self, config: Config, folder: Path, recorder: BufferedRecorder, heart: Heart) -> Outcome:
         from tune.trial.run import model_key, open_bench, run_trial
 
-        task = self._read_task(config)
+        task, model = self._read_task(config), model_folder(config, announce=logging.info)
+        trials = self._patiently(lambda: self._study.get_trials(deepcopy=False))
+        foreseen = self._launcher.foresee(config, task, model, seen=[t.user_attrs.get("metrics", {}) for t in trials])
+        if foreseen.refusal:
+            return foreseen.refusal
         if self._bench is None or self._bench.model_key != model_key(config):
             self._bench = None
-            self._bench = open_bench(config, task, folder=model_folder(config, announce=logging.info))
+            self._bench = open_bench(config, task, folder=model)
             gc.freeze()  # every training collects garbage, and need not search the libraries for it each time
         elif self._bench.task is not task:
             self._bench = replace(self._bench, task=task)
@@ -168,7 +184,10 @@ class Worker:
             self._check(heart)
             write_json(folder / "progress.json", {"phase": phase, "done": done, "total": total})
 
-        return run_trial(config, self._bench, folder=folder, recorder=recorder, on=on, whole_steps=self._stop.held)
+        held = self._stop.held
+        return foreseen.told_with(
+            run_trial(config, self._bench, folder=folder, recorder=recorder, on=on, whole_steps=held)
+        )
 
     def _check(self, heart: Heart) -> None:
         self._stop.check()

@@ -77,6 +77,9 @@ class StudyRecord:
 
     trials: tuple[TrialRecord, ...]
 
+    seeds: tuple[int, ...] = ()
+    """Seeds that every point is to be run with; none where each has the trial's own."""
+
     n_rejected: int = 0
     """Points that were drawn and not run, because the sweep rejects them; not among the trials."""
 
@@ -117,6 +120,7 @@ class StudyRecord:
             "study": self.name,
             "objective": {"metric": self.metric, "direction": self.direction},
             "n_trials": self.n_trials,
+            "seeds": list(self.seeds),
             "n_rejected": self.n_rejected,
             "states": self.counts(),
             "run_id": self.run_id,

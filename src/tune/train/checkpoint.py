@@ -2,9 +2,10 @@
 
     step-00000040/
         adapter.safetensors      what is trained, by parameter name
-        optimizer.safetensors    AdamW's moments, by place in the optimizer
+        optimizer.safetensors    the optimizer's moments, by place in it
+        course.safetensors       what the method goes by, where it has something
         random.safetensors       torch's random states, as bytes
-        state.json               losses, scheduler, learning rates, random states of Python and NumPy
+        state.json               losses, scheduler, the optimizer's rates and numbers, random states of Python and NumPy
         trainer_state.json       transformers' own count of steps and epochs
         manifest.json            checksums; written last
 
@@ -21,6 +22,8 @@ from typing import Any
 
 from tune.failpoint import reach
 from tune.files import is_intact, write_json, write_manifest
+from tune.train.course import write_course
+from tune.train.optimizer_state import OptimizerState, read_state, write_state
 
 _ADAPTER, _OPTIMIZER, _RANDOM = "adapter.safetensors", "optimizer.safetensors", "random.safetensors"
 
@@ -79,11 +82,9 @@ def capture(trainer: Any, folder: Path, *, losses: list[float]) -> None:
     from safetensors.torch import save_file
 
     save_file(_trained(trainer.model), folder / _ADAPTER)
-    moments = trainer.optimizer.state_dict()
-    save_file(
-        {f"{place}/{name}": tensor for place, entry in moments["state"].items() for name, tensor in entry.items()},
-        folder / _OPTIMIZER,
-    )
+    write_course(trainer.course, folder)
+    moments = read_state(trainer.optimizer)
+    save_file(moments.tensors, folder / _OPTIMIZER)
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states |= {f"cuda/{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
@@ -91,7 +92,9 @@ def capture(trainer: Any, folder: Path, *, losses: list[float]) -> None:
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - the state that libraries draw from
     state = {
         "losses": losses,
-        "groups": moments["param_groups"],
+        "groups": moments.groups,
+        "numbers": moments.numbers,
+        "strides": moments.strides,
         "scheduler": trainer.lr_scheduler.state_dict(),
         "python": random.getstate(),
         "numpy": [kind, np.asarray(keys).tolist(), *rest],
@@ -121,12 +124,9 @@ def restore_optimizer(trainer: Any, folder: Path) -> None:
     """Put back the optimizer's moments and the scheduler's place."""
     from safetensors.torch import load_file
 
-    entries: dict[int, dict[str, Any]] = {}
-    for key, tensor in load_file(folder / _OPTIMIZER).items():
-        place, name = key.split("/")
-        entries.setdefault(int(place), {})[name] = tensor
     state = _state(folder)
-    trainer.optimizer.load_state_dict({"state": entries, "param_groups": state["groups"]})
+    plain = {name: state[name] for name in ("numbers", "strides", "groups")}
+    write_state(trainer.optimizer, OptimizerState(tensors=load_file(folder / _OPTIMIZER), **plain))
     trainer.lr_scheduler.load_state_dict(state["scheduler"])
 
 

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import Any
 
 from tune.config.recipe import TrainConfig
 from tune.train.checkpoint import losses_until, restore_optimizer, restore_random, restore_weights
+from tune.train.course import after_steps, restore_course, with_penalty
 from tune.train.loss import answer_loss
+from tune.train.optimizer import check_device, forget, trainer_arguments
 from tune.train.rates import with_own_rates
 from tune.train.watch import Follow, watcher
 
@@ -56,13 +59,18 @@ def fit(
         rows: `datasets.Dataset` of input_ids and labels, (T,) each; labels of -100 are not learned from.
         train: The recipe.
         seed: Order of the examples and dropout.
-        follow: Is told each step's loss, and where to go on from and what to leave behind.
+        follow: Is told each step's loss, where to go on from and what to leave behind, and the method's own part.
 
     Raises:
+        ConfigError: The method cannot do with so few steps, or the optimizer needs a GPU.
         Diverged: The loss or the gradient norm became NaN or infinite.
     """
+    check_device(train.optimizer, model.device.type)
     total = n_steps(train, len(rows))
     watch = watcher(total, follow)
+    course = follow.course
+    if course:
+        course.begin(total)
     with tempfile.TemporaryDirectory(prefix="tune-") as folder, _own_forward(model):
         weights = [(parameter, parameter.data) for parameter in model.parameters() if parameter.requires_grad]
         trainer = _trainer_class()(
@@ -70,7 +78,7 @@ def fit(
             args=_arguments(train, folder=folder, seed=seed, total=total, device=model.device.type),
             train_dataset=rows,
             processing_class=tokenizer,
-            callbacks=[watch],
+            callbacks=[*([after_steps(course)] if course else []), watch],
         )
         # TRL turns the adapter of a four-bit base to bfloat16, where a step below 1/256 of a weight is lost and
         # small learning rates look worse than they are.
@@ -79,11 +87,14 @@ def fit(
         for name in ("PrinterCallback", "ProgressCallback"):
             for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == name]:
                 trainer.remove_callback(callback)
-        watch.trainer = trainer
+        watch.trainer, trainer.course = trainer, course
         came_from = follow.checkpoints.newest() if follow.checkpoints else None
         if came_from:
             watch.losses = losses_until(came_from)
-        trainer.train(resume_from_checkpoint=str(came_from) if came_from else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(came_from) if came_from else None)
+        finally:
+            forget(trainer.optimizer)
     model.eval()
     return Fitted(
         steps=trainer.state.global_step,
@@ -123,18 +134,23 @@ def _trainer_class() -> Any:
         ) -> Any:
             """Return the loss; see the superclass."""
             assert not return_outputs  # asked for by evaluation, which is not the trainer's work here
-            return answer_loss(model, inputs, n_tokens=num_items_in_batch)
+            loss = answer_loss(model, inputs, n_tokens=num_items_in_batch)
+            return with_penalty(loss, self.course, n_batches=self.current_gradient_accumulation_steps)
 
         def create_optimizer(self, model: Any = None) -> Any:
             """Return the optimizer, with the learning rates that a method asked for."""
             there_is_one = self.optimizer is not None
-            optimizer = super().create_optimizer(model)
+            with warnings.catch_warnings():
+                # GaLore's own AdamW is a copy of transformers' old one, and warns of itself as that did.
+                warnings.filterwarnings("ignore", "This implementation of AdamW is deprecated", FutureWarning)
+                optimizer = super().create_optimizer(model)
             return optimizer if there_is_one else with_own_rates(optimizer)
 
         # How transformers goes on from a checkpoint, each part read from our files instead of its pickles.
 
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
             restore_weights(self, Path(resume_from_checkpoint))
+            restore_course(self.course, Path(resume_from_checkpoint))
 
         def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
             if checkpoint:
@@ -165,7 +181,7 @@ def _arguments(train: TrainConfig, *, folder: str, seed: int, total: int, device
         max_grad_norm=train.max_grad_norm,
         max_length=train.max_length,
         activation_checkpointing=train.gradient_checkpointing,
-        optim="adamw_torch",
+        **trainer_arguments(train),
         bf16=False,  # the base has the format of model.dtype and the adapter float32; no autocast on top
         use_cpu=device == "cpu",
         seed=seed,

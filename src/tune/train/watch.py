@@ -8,6 +8,7 @@ from typing import Any
 
 from tune.errors import Diverged, Interrupted
 from tune.train.checkpoint import Checkpoints, capture
+from tune.train.course import Course
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +17,9 @@ class Follow:
 
     on_step: Callable[[int, int, float], None]
     """Is told (step, steps in all, loss) after each optimizer step; may raise to stop."""
+
+    course: Course | None = None
+    """What the adapter's method does beside the optimizer."""
 
     checkpoints: Checkpoints | None = None
     """Where to go on from, and what to leave behind: now and then, and where `on_step` raises Interrupted."""

@@ -1,9 +1,12 @@
 """What a trial costs: seconds and the largest memory it held."""
 
+import ctypes
 import resource
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 PHASES = ("base", "train", "evaluate")
@@ -36,7 +39,8 @@ class Meter:
         """Return the costs so far.
 
         cost/seconds in all, cost/<phase>_seconds, and cost/peak_gib: of the GPU, or the largest resident size of this
-        process so far. A trial that went on from a checkpoint counts its last attempt.
+        process since `forget_peak`, loading the base included. A trial that went on from a checkpoint counts its last
+        attempt.
         """
         import torch
 
@@ -50,3 +54,19 @@ class Meter:
             **{f"cost/{name}_seconds": seconds for name, seconds in self._seconds.items()},
             "cost/peak_gib": peak / 1024**3,
         }
+
+
+def forget_peak() -> None:
+    """Give freed memory back to the system and let the largest resident size begin anew.
+
+    A process that runs one trial after the other does so between them: else a small trial would be told the peak of a
+    large one before it. Elsewhere than on Linux the largest of all stays.
+
+    Source: proc(5), /proc/pid/clear_refs, value 5; malloc_trim(3).
+    """
+    if sys.platform != "linux":
+        return
+    with suppress(AttributeError):  # another C library than GNU's
+        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

@@ -27,7 +27,8 @@ class Outcome:
     """One word for a trial without a result.
 
     diverged, nothing_learned, oom, timeout, disk, data, setup or bug, where the trial ended itself; lost or killed,
-    where its process did; interrupted, where somebody asked it to stop.
+    where its process did; memory, where it was not launched because it would not fit; interrupted, where somebody
+    asked it to stop.
     """
 
     message: str = ""

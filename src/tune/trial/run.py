@@ -94,7 +94,7 @@ def run_trial(
     recorder.tags({"tune.tokens": tokens.name})
     _seed_everything(config.seed)
     checkpoints = _checkpoints(config, bench, folder) if whole_steps else None
-    adapted = adapt.attach(base, config.lora, seed=config.seed)
+    adapted = adapt.attach(base, config.lora, seed=config.seed, rows=tokens.dataset())
     try:
         recorder.tags({"tune.targets": summary(adapted.targets)})
         with meter.phase("train"), whole_steps() if whole_steps else nullcontext():
@@ -166,7 +166,7 @@ def _train(
         recorder.metrics({"train/step_loss": loss}, step=step)
         on("train", step, total)
 
-    follow = Follow(on_step=on_step, checkpoints=checkpoints)
+    follow = Follow(on_step=on_step, checkpoints=checkpoints, course=adapted.course)
     return fit(adapted.model, adapted.base.tokenizer, tokens.dataset(), config.train, seed=config.seed, follow=follow)
 
 

@@ -1,0 +1,186 @@
+"""Which point is tried again with which seed, and how a sampler sees points that have several results.
+
+A grid, and samplers that do not learn, run every point with every seed of the sweep. A sampler that learns spends
+further seeds on contenders alone: a point gets its next seed when its mean so far is among the best third of the points
+that have as many. That is asynchronous successive halving whose rungs are seeds (Li et al. 2018,
+https://arxiv.org/abs/1810.05934, with eta = 3). What is left of the study at its end completes the best point.
+"""
+
+import copy
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tune.config.schema import Config, Direction, Sampler
+
+ADAPTIVE = frozenset({Sampler.tpe})
+"""Samplers that draw by the results so far."""
+
+_ETA = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repeat:
+    """A point that is to run again."""
+
+    parameters: Mapping[str, Any]
+    """The sampler's, all of them."""
+
+    seed: int
+
+
+@dataclass(slots=True)
+class _Point:
+    """What was tried at one point; the trials of each seed by their last attempt."""
+
+    first: Any
+    """The trial that drew it."""
+
+    tried: dict[int, Any] = field(default_factory=dict)
+
+    def values(self) -> list[float]:
+        """Return the objective of each seed that has one, in the order of the trials."""
+        return [trial.value for trial in self.tried.values() if trial.state.name == "COMPLETE"]
+
+
+def first_seed(config: Config) -> int:
+    """Return the seed that a new point is run with."""
+    assert config.sweep is not None
+    return config.sweep.seeds[0] if config.sweep.seeds else config.seed
+
+
+def next_repeat(trials: Sequence[Any], config: Config, *, n_wanted: int) -> Repeat | None:
+    """Return which point is to run again with which seed; None where a new point is to be drawn.
+
+    Args:
+        trials: The last attempt at every trial that was begun, without those that were rejected.
+        config: Of the study; its sampler has no queue of its own.
+        n_wanted: Trials of the study in all.
+    """
+    assert config.sweep is not None
+    seeds = config.sweep.seeds
+    points = list(_by_point(trials).values())
+    if len(seeds) < 2:  # noqa: PLR2004
+        return None
+    if config.study.sampler in ADAPTIVE:
+        return _contender(points, seeds, config.sweep.objective.direction, n_left=n_wanted - len(trials))
+    if len(points) * len(seeds) < n_wanted:
+        return None
+    missing = [(seed, point) for seed in seeds for point in points if seed not in point.tried and _can_run(point)]
+    return _repeat(missing[0][1], missing[0][0]) if missing else None
+
+
+def _contender(points: Sequence[_Point], seeds: Sequence[int], direction: Direction, *, n_left: int) -> Repeat | None:
+    sign = -1 if direction is Direction.maximize else 1
+
+    def mean_of(n: int) -> Any:
+        return lambda point: sign * statistics.fmean(point.values()[:n])
+
+    for n in range(len(seeds) - 1, 0, -1):
+        rung = sorted((point for point in points if len(point.values()) >= n), key=mean_of(n))
+        promoted = [point for point in rung[: len(rung) // _ETA] if len(point.tried) == n]
+        if promoted:
+            return _repeat(promoted[0], _untried(promoted[0], seeds)[0])
+    scored = [point for point in points if point.values()]
+    if not scored:
+        return None
+    best = min(scored, key=mean_of(len(seeds)))
+    missing = _untried(best, seeds)
+    return _repeat(best, missing[0]) if missing and n_left <= len(missing) else None
+
+
+def _untried(point: _Point, seeds: Sequence[int]) -> list[int]:
+    return [seed for seed in seeds if seed not in point.tried]
+
+
+def _can_run(point: _Point) -> bool:
+    """Return whether it is worth another seed; what needed too much memory would again."""
+    return all(trial.state.name != "PRUNED" for trial in point.tried.values())
+
+
+def _repeat(point: _Point, seed: int) -> Repeat:
+    return Repeat(parameters=dict(point.first.params), seed=seed)
+
+
+def _by_point(trials: Sequence[Any]) -> dict[str, _Point]:
+    """Return the points in the order in which they were drawn; a claim that was cut off before it drew has none."""
+    points: dict[str, _Point] = {}
+    for trial in trials:
+        if "point" in trial.user_attrs:
+            key = json.dumps(trial.user_attrs["point"], sort_keys=True)
+            points.setdefault(key, _Point(first=trial)).tried[trial.user_attrs["seed"]] = trial
+    return points
+
+
+def over_means(sampler: Any, trials_of: Any) -> Any:
+    """Return a sampler for which a point is one trial, with the mean over its seeds for its value.
+
+    Args:
+        sampler: Optuna's, which chooses.
+        trials_of: Returns, of Optuna's trials, the last attempt at each that was begun.
+    """
+    import optuna
+
+    class OverMeans(optuna.samplers.BaseSampler):  # type: ignore[misc] # optuna is late and untyped here
+        """Lets another sampler choose."""
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
+            """Return what the sampler draws together."""
+            return sampler.infer_relative_search_space(_Means(study, trials_of), trial)
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+            """Return what it draws together."""
+            return sampler.sample_relative(_Means(study, trials_of), trial, search_space)
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            """Return one parameter that it draws alone."""
+            return sampler.sample_independent(_Means(study, trials_of), trial, param_name, param_distribution)
+
+        def before_trial(self, study: Any, trial: Any) -> None:
+            """Let the sampler make ready."""
+            sampler.before_trial(_Means(study, trials_of), trial)
+
+        def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
+            """Let the sampler note what it needs."""
+            sampler.after_trial(_Means(study, trials_of), trial, state, values)
+
+    return OverMeans()
+
+
+class _Means:
+    """An Optuna study in which every point is one trial."""
+
+    def __init__(self, study: Any, trials_of: Any) -> None:
+        self._real = study
+        self._trials_of = trials_of
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    @property
+    def trials(self) -> list[Any]:
+        """Return the points."""
+        return self.get_trials()
+
+    def get_trials(self, deepcopy: bool = True, states: Any = None) -> list[Any]:  # noqa: ARG002 - as Optuna's
+        """Return the points; one that waits, or was just asked for, as it is."""
+        every = self._real.get_trials(deepcopy=False)
+        seen = [_mean(point) for point in _by_point(self._trials_of(every)).values()]
+        begun = {trial.number for trial in seen}
+        seen += [trial for trial in every if "point" not in trial.user_attrs and trial.number not in begun]
+        seen.sort(key=lambda trial: trial.number)
+        return [trial for trial in seen if states is None or trial.state in states]
+
+    def _get_trials(self, deepcopy: bool = True, states: Any = None, use_cache: bool = False) -> list[Any]:  # noqa: ARG002
+        return self.get_trials(deepcopy=deepcopy, states=states)
+
+
+def _mean(point: _Point) -> Any:
+    trial = next((trial for trial in point.tried.values() if trial.state.name == "COMPLETE"), point.first)
+    if trial.state.name != "COMPLETE":
+        return trial
+    seen = copy.copy(trial)
+    seen.value = statistics.fmean(point.values())
+    return seen

@@ -1,0 +1,105 @@
+"""Points that were run with several seeds: their means, and how much of a difference is the seed's alone."""
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tune.track.records import StudyRecord, TrialRecord
+
+_LEAST_SEEDS = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PointRecord:
+    """One point and its complete trials, a seed each."""
+
+    parameters: dict[str, Any]
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Return the seeds that have a result."""
+        return tuple(trial.seed for trial in self.trials)
+
+    def mean(self, metric: str) -> float:
+        """Return a metric's mean over the seeds."""
+        return statistics.fmean(self._values(metric))
+
+    def spread(self, metric: str) -> float | None:
+        """Return a metric's standard deviation over the seeds; None with one."""
+        values = self._values(metric)
+        return statistics.stdev(values) if len(values) >= _LEAST_SEEDS else None
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of every metric that all its trials have.
+
+        The ends of a change's interval are averaged too: all seeds answer the same questions, so which questions were
+        drawn is no smaller an uncertainty for their mean.
+        """
+        shared = [name for name in self.trials[0].metrics if all(name in trial.metrics for trial in self.trials)]
+        return {name: self.mean(name) for name in shared}
+
+    def _values(self, metric: str) -> list[float]:
+        return [trial.metrics[metric] for trial in self.trials]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeedNoise:
+    """How much the seed alone moves the objective."""
+
+    deviation: float
+    """Standard deviation between seeds of one point, pooled over the points."""
+
+    n_points: int
+    """Points with two or more seeds."""
+
+    freedom: int
+    """Degrees of freedom: seeds beyond the first, over all points."""
+
+    least_difference: float
+    """Means of two points that differ by less cannot be told apart by their seeds."""
+
+
+def ranked_points(study: StudyRecord) -> list[PointRecord]:
+    """Return the points that have a result: those with most seeds first, and of them the best mean."""
+    sign = -1 if study.direction == "maximize" else 1
+    points = _points(study.trials)
+    return sorted(points, key=lambda p: (-len(p.trials), sign * p.mean(study.metric), p.trials[0].number))
+
+
+def seed_noise(points: Sequence[PointRecord], metric: str, *, confidence: float) -> SeedNoise | None:
+    """Return what the seed alone does to a metric; None where no point has two seeds.
+
+    Args:
+        points: With their trials.
+        metric: The objective.
+        confidence: With which two means that differ by `least_difference` are said to differ.
+
+    Source: Fisher's least significant difference, t * s * sqrt(2 / n), with the pooled standard deviation s and the
+    n seeds that most points have at most.
+    """
+    from scipy.special import stdtrit  # scipy.stats would take a second more to import
+
+    repeated = [point for point in points if len(point.trials) >= _LEAST_SEEDS]
+    if not repeated:
+        return None
+    freedom = sum(len(point.trials) - 1 for point in repeated)
+    squares = sum((len(p.trials) - 1) * (p.spread(metric) or 0.0) ** 2 for p in repeated)
+    deviation = math.sqrt(squares / freedom)
+    n_seeds = max(len(point.trials) for point in repeated)
+    reach = float(stdtrit(freedom, (1 + confidence) / 2)) * deviation * math.sqrt(2 / n_seeds)
+    return SeedNoise(deviation=deviation, n_points=len(repeated), freedom=freedom, least_difference=reach)
+
+
+def _points(trials: Iterable[TrialRecord]) -> list[PointRecord]:
+    found: dict[str, dict[int, TrialRecord]] = {}
+    for trial in trials:
+        if trial.state == "complete":
+            found.setdefault(json.dumps(trial.parameters, sort_keys=True), {}).setdefault(trial.seed, trial)
+    return [
+        PointRecord(parameters=next(iter(seeds.values())).parameters, trials=tuple(seeds.values()))
+        for seeds in found.values()
+    ]
