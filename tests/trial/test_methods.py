@@ -70,3 +70,21 @@ def test_a_stopped_trial_goes_on_to_the_same_adapter(bench: Bench, small, tmp_pa
         next((tmp_path / which / "adapter").glob("*.safetensors")).read_bytes() for which in ("unbroken", "broken")
     ]
     assert adapters[0] == adapters[1]
+
+
+def test_galore_trains_all_weights_and_a_stopped_trial_goes_on_to_the_same_ones(
+    bench: Bench, small, tmp_path: Path
+) -> None:
+    pytest.importorskip("galore_torch")
+    before = base_digest(bench)
+    config = small("lora=full", "train.optimizer=galore", "train.galore_rank=8")
+    outcome = run(config, bench, tmp_path / "unbroken")
+
+    with pytest.raises(Interrupted):
+        run(config, bench, tmp_path / "broken", stop_at=2)
+    run(config, bench, tmp_path / "broken")
+
+    saved = [(tmp_path / which / "adapter" / "model.safetensors").read_bytes() for which in ("unbroken", "broken")]
+    assert saved[0] == saved[1]
+    assert outcome.metrics["eval/loss"] < outcome.metrics["eval/loss_base"]
+    assert base_digest(bench) == before
