@@ -7,7 +7,7 @@ import transformers
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tune.config.method import BEGUN_FROM_WEIGHTS, Method
+from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Method
 from tune.config.optimizer import Optimizer
 from tune.config.recipe import Device, ModelConfig, QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
@@ -21,6 +21,9 @@ from tune.model.trace import FourBitLinear, LiveBytes
 
 GIB = 1024**3
 GB = 10**9
+NOT_ESTIMATED = (
+    BEGUN_FROM_WEIGHTS | WITHOUT_LAYERS | {Method.spectrum, Method.adalora, Method.vera, Method.loftq, Method.eva}
+)
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 # Parameters as the models' owners publish them.
 PUBLISHED = {
@@ -132,7 +135,7 @@ def test_a_method_is_estimated_or_refused(method: Method) -> None:
     config = toy_config()
     config.lora.method = method
 
-    if method in BEGUN_FROM_WEIGHTS:
+    if method in NOT_ESTIMATED:
         with pytest.raises(ConfigError, match=f"lora.method={method} cannot be estimated"):
             estimate(config, toy())
     else:

@@ -11,11 +11,12 @@ import torch
 
 from tune.config import rules
 from tune.config.compose import compose
-from tune.config.method import BEGUN_FROM_WEIGHTS, RATE_FACTOR, Method
+from tune.config.method import BEGUN_FROM_WEIGHTS, RATE_FACTOR, WITHOUT_LAYERS, Method
 from tune.config.recipe import Dtype, LoraConfig, QuantizationKind
-from tune.errors import ConfigError, NothingLearned
+from tune.errors import AssetError, ConfigError, Diverged, NothingLearned
 from tune.model.adapt import Adapted, attach, detach, reload, save, settle
 from tune.model.load import Base
+from tune.study.leftovers import trouble_with_adapter
 
 Load = Callable[[QuantizationKind], Base]
 Ask = Callable[[Any], Any]
@@ -55,6 +56,7 @@ def trained(adapted: Adapted) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in adapted.model.named_parameters() if p.requires_grad}
 
 
+TEXT_IN_FRONT = {Method.prompt, Method.prefix}
 PAIRS = list(product(Method, QuantizationKind))
 ALLOWED = [pair for pair in PAIRS if refusal(*pair) is None]
 REFUSED = [pair for pair in PAIRS if pair not in ALLOWED]
@@ -79,14 +81,18 @@ def test_a_method_trains_is_saved_leaves_the_base_alone_and_comes_back(
     if method is Method.loftq:
         whole = ask(load(QuantizationKind.none).model)
         assert (fresh - whole).norm() < (before - whole).norm(), "it mends some of what quantization did"
-    else:
+    elif method not in TEXT_IN_FRONT:
         assert torch.allclose(fresh, before, atol=1e-3), "a fresh adapter changes nothing"
     assert losses[-1] < losses[0]
     assert torch.allclose(logits, unsettled, atol=1e-3), "settling changes how it is written, not what it does"
     assert not torch.allclose(logits, before, atol=1e-2), "it has learned something that can be seen"
     assert same(everything(base.model), weights)
     assert torch.equal(ask(base.model), before)
-    assert torch.equal(ask(reload(base, tmp_path / "adapter").model), logits)
+    again = reload(base, tmp_path / "adapter")
+    assert torch.equal(ask(again.model), logits)
+    assert again.trainable == adapted.trainable or method in BEGUN_FROM_WEIGHTS
+    detach(again)
+    assert same(everything(base.model), weights), "what was reloaded is taken off too"
     assert torch.equal(ask(reload(load(kind), tmp_path / "adapter").model), logits), "on a base that was never adapted"
 
 
@@ -99,17 +105,18 @@ def test_a_pair_that_cannot_work_is_refused_with_its_reason(method: Method, kind
         assert words in said
 
 
-def test_what_is_refused_is_a_start_from_quantized_weights_dora_on_int8_and_loftq_with_nothing_to_mend() -> None:
+def test_what_is_refused_is_what_has_no_weights_to_begin_from_or_to_train_or_to_mend() -> None:
     quantized = [kind for kind in QuantizationKind if kind is not QuantizationKind.none]
     no_start = {*product(BEGUN_FROM_WEIGHTS, quantized)}
     nothing_to_mend = {(Method.loftq, QuantizationKind.none), (Method.loftq, QuantizationKind.int8)}
 
-    assert set(REFUSED) == no_start | nothing_to_mend | {(Method.dora, QuantizationKind.int8)}
+    no_gradient = {*product([Method.full], quantized)}
+    assert set(REFUSED) == no_start | no_gradient | nothing_to_mend | {(Method.dora, QuantizationKind.int8)}
     assert len(PAIRS) == len(Method) * len(QuantizationKind)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT 0.21
-@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("method", sorted(set(Method) - {Method.full}))  # which PEFT has no part in
 def test_peft_itself_reads_what_a_method_saves(
     load: Load, ask: Ask, learn: Learn, tmp_path: Path, method: Method
 ) -> None:
@@ -122,7 +129,9 @@ def test_peft_itself_reads_what_a_method_saves(
 
     theirs = PeftModel.from_pretrained(load(at_home(method)).model, tmp_path / "adapter")
 
-    assert torch.equal(ask(theirs), ask(adapted.model))
+    logits = ask(adapted.model)
+    # PEFT gives logits for virtual tokens of prompt tuning too, in front of the text's.
+    assert torch.equal(ask(theirs)[:, -logits.shape[1] :], logits)
 
 
 @pytest.mark.parametrize("method", Method)
@@ -229,6 +238,101 @@ class TestFromWeights:
         assert "Dropout" in str(self.first_layer(adapted).lora_dropout["default"])
 
 
+class TestFull:
+    """All the model's own weights."""
+
+    def test_every_weight_is_trained_and_a_tied_one_counts_once(self) -> None:
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        shape = LlamaConfig(
+            vocab_size=50, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+            tie_word_embeddings=True,
+        )  # fmt: skip
+        model = LlamaForCausalLM(shape).eval().requires_grad_(requires_grad=False)
+        base = Base(model=model, tokenizer=None, device=torch.device("cpu"), dtype=torch.float32, digest="")
+
+        adapted = attach(base, recipe(Method.full), seed=0)
+
+        # embeddings, which are the head too; q, k, v, o; gate, up, down; three norms
+        assert adapted.trainable == adapted.total == 50 * 8 + 4 * 8 * 8 + 3 * 8 * 16 + 3 * 8
+        assert all(parameter.requires_grad for parameter in model.parameters())
+        assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+    def test_the_base_gets_its_weights_back_though_training_broke_off(self, base: Base, ask: Ask, learn: Learn) -> None:
+        weights, before = everything(base.model), ask(base.model)
+        adapted = attach(base, recipe(Method.full), seed=0)
+        learn(adapted.model, 2)
+
+        detach(adapted)
+
+        assert same(everything(base.model), weights)
+        assert torch.equal(ask(base.model), before)
+        assert not any(p.requires_grad or p.grad is not None for p in base.model.parameters())
+
+    def test_a_bfloat16_base_is_scored_and_saved_in_bfloat16(
+        self, load: Load, ask: Ask, learn: Learn, tmp_path: Path
+    ) -> None:
+        base = load(QuantizationKind.none)
+        base.model.to(torch.bfloat16)
+        adapted = attach(base, recipe(Method.full), seed=0)
+        learn(adapted.model, 2)
+        settle(adapted)
+        logits = ask(adapted.model)
+        save(adapted, tmp_path / "adapter")
+        detach(adapted)
+
+        assert logits.dtype == torch.bfloat16
+        assert torch.equal(ask(reload(base, tmp_path / "adapter").model), logits)
+
+    def test_transformers_itself_loads_what_is_saved(self, base: Base, ask: Ask, learn: Learn, tmp_path: Path) -> None:
+        from transformers import AutoModelForCausalLM
+
+        adapted = attach(base, recipe(Method.full), seed=0)
+        learn(adapted.model, 2)
+        save(settle(adapted), tmp_path / "adapter")
+
+        assert torch.equal(ask(AutoModelForCausalLM.from_pretrained(tmp_path / "adapter")), ask(adapted.model))
+        assert trouble_with_adapter(tmp_path / "adapter") is None
+
+    def test_weights_of_another_model_are_refused(self, base: Base, learn: Learn, tmp_path: Path) -> None:
+        adapted = attach(base, recipe(Method.full), seed=0)
+        learn(adapted.model, 1)
+        save(settle(adapted), tmp_path / "adapter")
+        detach(adapted)
+
+        with pytest.raises(AssetError, match=r"were trained from others .* Load the model they were trained from"):
+            reload(replace(base, digest="f" * 64), tmp_path / "adapter")
+        (tmp_path / "adapter" / "model.safetensors").unlink()
+        with pytest.raises(AssetError, match="no whole model in"):
+            reload(base, tmp_path / "adapter")
+
+    def test_weights_that_are_not_finite_are_not_saved(self, base: Base, learn: Learn, tmp_path: Path) -> None:
+        adapted = attach(base, recipe(Method.full), seed=0)
+        learn(adapted.model, 1)
+        adapted.model.lm_head.weight.data[0, 0] = torch.nan
+
+        with pytest.raises(Diverged, match=r"1 of 21 weight tensors hold NaN or infinity \(first: lm_head.weight\)"):
+            save(settle(adapted), tmp_path / "adapter")
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", sorted(WITHOUT_LAYERS))
+@pytest.mark.parametrize(
+    "setting", ["lora.rank=8", "lora.alpha=8", "lora.dropout=0.1", "lora.targets=qv", "lora.layers=0-1"]
+)
+def test_a_setting_of_adapted_layers_is_refused_where_there_are_none(method: Method, setting: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{setting} has no effect with lora.method={method}.* leave it out"):
+        rules.check(compose([f"lora={method}", setting]))
+
+
+@pytest.mark.parametrize("method", sorted(WITHOUT_LAYERS))
+def test_a_search_over_a_setting_of_adapted_layers_is_refused_where_there_are_none(method: Method) -> None:
+    config = compose([f"lora={method}", "+sweep=rank_alpha"])
+
+    with pytest.raises(ConfigError, match=rf"a search over lora.rank has no effect with lora.method={method}"):
+        rules.check(config)
+
+
 def test_rslora_divides_by_the_root_of_the_rank(base: Base) -> None:
     layer = attach(base, recipe(Method.rslora), seed=0).model.base_model.model.model.layers[0].self_attn.q_proj
 
@@ -255,6 +359,20 @@ def test_lora_plus_asks_for_faster_b_alone(base: Base) -> None:
     ("overrides", "words"),
     [
         (["lora.plus_ratio=4"], ["lora.plus_ratio=4 has no effect with lora.method=lora", "lora=lora_plus"]),
+        (
+            ["lora.spectrum_share=0.5"],
+            ["lora.spectrum_share=0.5 has no effect with lora.method=lora", "lora=spectrum"],
+        ),
+        (
+            ["lora.virtual_tokens=5"],
+            ["lora.virtual_tokens=5 has no effect with lora.method=lora", "lora=prompt or lora=prefix"],
+        ),
+        (["lora=prompt", "lora.virtual_tokens=0"], ["lora.virtual_tokens=0", "1 or more"]),
+        (
+            ["lora=prefix", "train.gradient_checkpointing=true"],
+            ["train.gradient_checkpointing=true is not allowed with lora.method=prefix", "lora=prompt"],
+        ),
+        (["lora=spectrum", "lora.spectrum_share=0"], ["lora.spectrum_share=0", "above 0, at most 1"]),
         (["lora=lora_plus", "lora.plus_ratio=0.5"], ["lora.plus_ratio=0.5", "1 or more"]),
         (["lora.method=lorra"], ["lora.method=lorra", "rslora"]),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.config.method import Method
+from tune.config.method import WITHOUT_LAYERS, Method
 from tune.errors import Interrupted
 from tune.model import adapt
 from tune.track.memory_store import MemoryStore
@@ -31,12 +31,18 @@ def run(config, bench: Bench, folder: Path, *, stop_at: int | None = None) -> Ou
     return run_trial(config, bench, folder=folder, recorder=recorder, on=on, searched=Searched(whole_steps=nullcontext))
 
 
+def dropped(method: Method) -> list[str]:
+    return [] if method in WITHOUT_LAYERS else ["lora.dropout=0.1"]
+
+
 @pytest.mark.parametrize("method", Method)
 def test_what_is_scored_is_what_is_saved_and_the_base_is_left_alone(
     bench: Bench, small, tmp_path: Path, method: Method
 ) -> None:
     before = base_digest(bench)
-    config = small(f"lora.method={method}", "lora.dropout=0.1")
+    # Virtual tokens want a larger rate: Lester et al. 2021 take 0.3.
+    faster = ["train.learning_rate=0.1"] if method is Method.prompt else []
+    config = small(f"lora={method}", *dropped(method), *faster)
 
     outcome = run(config, bench, tmp_path)
 
@@ -49,9 +55,11 @@ def test_what_is_scored_is_what_is_saved_and_the_base_is_left_alone(
     assert base_digest(bench) == before
 
 
-@pytest.mark.parametrize("method", [Method.dora, Method.pissa, Method.lora_plus])
+@pytest.mark.parametrize(
+    "method", [Method.dora, Method.pissa, Method.lora_plus, Method.full, Method.prompt, Method.prefix]
+)
 def test_a_stopped_trial_goes_on_to_the_same_adapter(bench: Bench, small, tmp_path: Path, method: Method) -> None:
-    config = small(f"lora.method={method}", "lora.dropout=0.1")
+    config = small(f"lora={method}", *dropped(method))
     run(config, bench, tmp_path / "unbroken")
 
     with pytest.raises(Interrupted):
@@ -59,6 +67,24 @@ def test_a_stopped_trial_goes_on_to_the_same_adapter(bench: Bench, small, tmp_pa
     run(config, bench, tmp_path / "broken")
 
     adapters = [
-        (tmp_path / which / "adapter" / "adapter_model.safetensors").read_bytes() for which in ("unbroken", "broken")
+        next((tmp_path / which / "adapter").glob("*.safetensors")).read_bytes() for which in ("unbroken", "broken")
     ]
     assert adapters[0] == adapters[1]
+
+
+def test_galore_trains_all_weights_and_a_stopped_trial_goes_on_to_the_same_ones(
+    bench: Bench, small, tmp_path: Path
+) -> None:
+    pytest.importorskip("galore_torch")
+    before = base_digest(bench)
+    config = small("lora=full", "train.optimizer=galore", "train.galore_rank=8")
+    outcome = run(config, bench, tmp_path / "unbroken")
+
+    with pytest.raises(Interrupted):
+        run(config, bench, tmp_path / "broken", stop_at=2)
+    run(config, bench, tmp_path / "broken")
+
+    saved = [(tmp_path / which / "adapter" / "model.safetensors").read_bytes() for which in ("unbroken", "broken")]
+    assert saved[0] == saved[1]
+    assert outcome.metrics["eval/loss"] < outcome.metrics["eval/loss_base"]
+    assert base_digest(bench) == before

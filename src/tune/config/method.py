@@ -42,6 +42,27 @@ class Method(StrEnum):
     Hayou et al. 2024, https://arxiv.org/abs/2402.12354.
     """
 
+    spectrum = "spectrum"
+    """Plain LoRA on the layers whose weights have the highest signal-to-noise ratio, `lora.spectrum_share` of them.
+
+    Hartford et al. 2024, https://arxiv.org/abs/2406.06623.
+    """
+
+    prompt = "prompt"
+    """Embeddings of `lora.virtual_tokens` virtual tokens before every text are trained.
+
+    Lester et al. 2021, https://arxiv.org/abs/2104.08691.
+    """
+
+    prefix = "prefix"
+    """Keys and values of virtual tokens, in every block, are trained.
+
+    Li and Liang 2021, https://arxiv.org/abs/2101.00190.
+    """
+
+    full = "full"
+    """No adapter: all the model's own weights are trained, in float32."""
+
     adalora = "adalora"
     """Layers begin with `lora.initial_rank` directions and keep the most important ones, `lora.rank` on average.
 
@@ -69,6 +90,9 @@ class Method(StrEnum):
 
 BEGUN_FROM_WEIGHTS = frozenset({Method.pissa, Method.olora})
 """Methods whose A and B are a part of the base's weights, which is taken out of them."""
+
+WITHOUT_LAYERS = frozenset({Method.full, Method.prompt, Method.prefix})
+"""Methods that put nothing around chosen layers, so that nothing has a rank."""
 
 ONE_RANK = BEGUN_FROM_WEIGHTS | {Method.adalora, Method.vera, Method.eva}
 """Methods for which single layers cannot be given ranks of their own."""

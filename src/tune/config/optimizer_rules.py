@@ -41,7 +41,7 @@ def _impossible_galore(config: Config, searched: frozenset[str]) -> Iterator[str
     if config.lora.method != _FULL:
         yield (
             f"train.optimizer=galore is not allowed with lora.method={config.lora.method}: it projects gradients of "
-            "whole matrices, and an adapter's are small already. Take lora.method=full where there is one, or "
+            "whole matrices, and an adapter's are small already. Take lora=full, or "
             "train.optimizer=adamw."
         )
     if config.train.weight_decay > 0 and "train.optimizer" not in searched:

@@ -73,9 +73,9 @@ class LoraConfig:
     """
 
     method: Method = Method.lora
-    """How the update is begun, scaled or trained.
+    """What is trained, and how it is begun and scaled.
 
-    lora, rslora, dora, pissa, olora, lora_plus, adalora, vera, loftq or eva.
+    lora, rslora, dora, pissa, olora, lora_plus, spectrum, adalora, vera, loftq, eva, prompt, prefix or full.
     """
 
     rank: int = 16
@@ -111,6 +111,12 @@ class LoraConfig:
 
     plus_ratio: float = 16.0
     """Learning rate of B over that of A; lora_plus alone reads it. At least 1; its paper advises about 16."""
+
+    spectrum_share: float = 0.25
+    """Share of the layers of each type that spectrum adapts, those with the most signal. Above 0, at most 1."""
+
+    virtual_tokens: int = 20
+    """Virtual tokens before every text; prompt and prefix alone read it. At least 1."""
 
     initial_rank: int | None = None
     """Rank that every layer begins with; adalora alone reads it. Above lora.rank; null for one and a half times it."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.duration import seconds_of
-from tune.config.method_rules import impossible_method
+from tune.config.method_rules import impossible_checkpointing, impossible_method
 from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.pruning import impossible_pruning
 from tune.config.quantization_rules import impossible_quantization
@@ -60,6 +60,8 @@ RANGES: dict[str, Range] = {
     "lora.alpha": _at_least(1),
     "lora.dropout": _SHARE,
     "lora.plus_ratio": _at_least(1),
+    "lora.virtual_tokens": _at_least(1),
+    "lora.spectrum_share": Range(lambda value: 0 < value <= 1, "above 0, at most 1"),
     "lora.initial_rank": _at_least(2),
     "train.learning_rate": _POSITIVE,
     "train.epochs": _POSITIVE,
@@ -128,6 +130,7 @@ def _impossible(config: Config) -> Iterator[str]:
     searched = frozenset(config.sweep.space if config.sweep else ())
     yield from impossible_data(config.data, searched=searched)
     yield from impossible_method(config.lora, config.quantization, searched=searched)
+    yield from impossible_checkpointing(config.lora, config.train)
     yield from impossible_quantization(config.quantization)
     yield from impossible_targets(config.lora)
     yield from impossible_optimizer(config, searched=searched)

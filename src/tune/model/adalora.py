@@ -21,8 +21,19 @@ _BEGIN_TENTHS, _END_TENTHS = 1, 3
 
 
 def config(lora: LoraConfig, common: dict[str, Any]) -> Any:
-    """Return PEFT's settings. The steps are given later, by `Course.begin`."""
+    """Return PEFT's settings. The steps are given later, by `Course.begin`.
+
+    Raises:
+        ConfigError: A point of a search keeps no fewer directions than it begins with.
+    """
     from peft import AdaLoraConfig
+
+    if lora.first_rank <= lora.rank:
+        msg = (
+            f"lora.initial_rank={lora.initial_rank} is not allowed with lora.rank={lora.rank}: adalora begins with more "
+            "directions than it keeps. Reject such points (sweep.reject), or leave lora.initial_rank out."
+        )
+        raise ConfigError(msg)
 
     return AdaLoraConfig(
         init_r=lora.first_rank,

@@ -1,4 +1,4 @@
-"""An adapter on a frozen base: attach, settle, detach, save, reload. The base's weights never change."""
+"""What a trial trains on a base: attach, settle, detach, save, reload. The base gets its weights back bit for bit."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from tune.config.method import Method
 from tune.config.recipe import LoraConfig
 from tune.config.targets import read_pattern
 from tune.errors import AssetError, NothingLearned
-from tune.model import adalora, methods
+from tune.model import adalora, full, methods, prompts, spectrum
 from tune.model.adapter_folder import read_adapter, write_adapter
 from tune.model.load import Base
 from tune.model.quantize import import_quietly
@@ -21,13 +21,16 @@ class Adapted:
     """A base with an adapter on it."""
 
     model: Any
-    """The PEFT model; it shares its weights with `base.model`, whose layers are wrapped until `detach`."""
+    """The PEFT model; it shares its weights with `base.model`, whose layers are wrapped until `detach`.
+
+    It is `base.model` itself where all its own weights are trained.
+    """
 
     base: Base
     """What it stands on."""
 
     targets: tuple[str, ...]
-    """Endings of the names of the adapted layers."""
+    """Endings of the names of the adapted layers, or what is trained in their place."""
 
     trainable: int
     """Parameters of the adapter."""
@@ -44,9 +47,12 @@ class Adapted:
     course: Any = None
     """What the method does beside the optimizer while it is trained (tune.train.course), or None."""
 
+    trained: full.OwnWeights | prompts.VirtualTokens | None = None
+    """What is trained where it is nothing around chosen layers."""
+
 
 def attach(base: Base, lora: LoraConfig, *, seed: int, rows: Any = None) -> Adapted:
-    """Return the base with a fresh adapter that changes nothing yet.
+    """Return the base with a fresh adapter that changes nothing yet, or ready to have all its weights trained.
 
     torch is seeded first: the same seed gives the same start. LoftQ's changes something: it corrects the quantization.
 
@@ -61,7 +67,13 @@ def attach(base: Base, lora: LoraConfig, *, seed: int, rows: Any = None) -> Adap
     """
     import torch
 
+    if lora.method is Method.full:
+        return _all_weights(base)
+    if lora.method in prompts.PEFT_TYPES:
+        return _virtual_tokens(base, lora, seed=seed)
     chosen = choose_layers(base.model, lora.targets, lora.layers)
+    if lora.method is Method.spectrum:
+        chosen = replace(chosen, names=spectrum.top_layers(base.model, chosen.names, lora.spectrum_share))
     layers = _named(base, chosen.names)
     methods.check_layers(lora, layers)
     torch.manual_seed(seed)
@@ -90,8 +102,11 @@ def settle(adapted: Adapted) -> Adapted:
     parameters that were trained.
 
     Raises:
-        NothingLearned: A and B are where they began, or every direction was dropped.
+        NothingLearned: What was trained is where it began, or every direction was dropped.
     """
+    if adapted.trained:
+        adapted.trained.settle()
+        return adapted
     if adalora.is_on(adapted.model):
         weights, config, word = adalora.plain_update(adapted.model)
         return _settled(adapted, weights, config, note=" ".join(filter(None, (adapted.note, word))))
@@ -104,7 +119,9 @@ def settle(adapted: Adapted) -> Adapted:
 
 def detach(adapted: Adapted) -> Base:
     """Return the base without the adapter, as it was before: same weights bit for bit, eval mode, no gradients."""
-    network = adapted.model.unload()
+    if adapted.trained:
+        adapted.trained.restore()
+    network = adapted.base.model if adapted.trained else adapted.model.unload()
     assert network is adapted.base.model
     # What a trainer may have switched on.
     network.activation_checkpointing_disable()
@@ -123,6 +140,9 @@ def save(adapted: Adapted, folder: Path) -> None:
         Diverged: A weight is NaN or infinite.
         NothingLearned: Every B is zero.
     """
+    if isinstance(adapted.trained, full.OwnWeights):
+        full.write_model(folder, adapted.model, adapted.trained.tensors(), digest=adapted.base.digest)
+        return
     assert not methods.has_start(adapted.model), "settle it first: alone, it is no update of the base"
     weights = _weights(adapted)
     if adapted.start is not None and all(weights[name].equal(tensor) for name, tensor in adapted.start.items()):
@@ -141,14 +161,48 @@ def reload(base: Base, folder: Path) -> Adapted:
         AssetError: A file is missing or broken, or the adapter belongs to another base.
     """
     import_quietly()
+    if full.is_model(folder):
+        return _reload_weights(base, folder)
     weights, config = read_adapter(folder, digest=base.digest)
-    adapted = _wrap(base, config, targets=tuple(sorted(config.target_modules)), note=None)
+    adapted = _wrap(base, config, targets=tuple(sorted(getattr(config, "target_modules", ()))), note=None)
+    if config.is_prompt_learning:
+        adapted = _with_virtual_tokens(adapted)
     complaint = _difference(_weights(adapted), weights)
     if complaint:
         detach(adapted)
         msg = f"the adapter in {folder} does not fit this model: {complaint}. Give the base that it was trained on."
         raise AssetError(msg)
     _load(adapted, weights)
+    return adapted
+
+
+def _virtual_tokens(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
+    import torch
+
+    import_quietly()
+    torch.manual_seed(seed)
+    adapted = _wrap(base, prompts.peft_config(lora), targets=(), note=None)
+    prompts.begin(adapted.model, base.model, lora)
+    return _with_virtual_tokens(adapted)
+
+
+def _with_virtual_tokens(adapted: Adapted) -> Adapted:
+    virtual = prompts.VirtualTokens(adapted.model, adapted.base.model)
+    return replace(adapted, targets=("virtual tokens",), trained=virtual)
+
+
+def _all_weights(base: Base) -> Adapted:
+    own = full.OwnWeights(base.model)
+    n = base.model.num_parameters()
+    return Adapted(model=base.model, base=base, targets=("every weight",), trainable=n, total=n, note=None, trained=own)
+
+
+def _reload_weights(base: Base, folder: Path) -> Adapted:
+    expected = {name: parameter.data for name, parameter in base.model.named_parameters()}
+    tensors = full.read_model(folder, digest=base.digest, expected=expected)
+    adapted = _all_weights(base)
+    assert isinstance(adapted.trained, full.OwnWeights)
+    adapted.trained.load(tensors)
     return adapted
 
 

@@ -52,20 +52,31 @@ _IGNORED = frozenset(
 )
 """Where it comes from, and how it was begun: the weights are given, so nothing of it is used."""
 
+_VIRTUAL = frozenset(
+    {"num_virtual_tokens", "token_dim", "num_transformer_submodules", "num_attention_heads", "num_layers", "task_type"}
+)
+"""What virtual tokens are; plain numbers and a word."""
+
+_BEGUN = frozenset({"prompt_tuning_init", "encoder_hidden_size"})
+"""How virtual tokens were begun: the same as `_IGNORED`."""
+
 
 def read_config(folder: Path) -> Any:
-    """Return PEFT's configuration of a saved LoRA adapter, ready to be trained on.
+    """Return PEFT's configuration of a saved LoRA adapter, or of saved virtual tokens, ready to be trained on.
 
     Raises:
         AssetError: It describes another kind of adapter, or asks for more than low-rank updates.
         ValueError: It is no JSON object, or names no layers.
     """
-    from peft import LoraConfig, VeraConfig
+    from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, VeraConfig
 
     content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         msg = f"{CONFIG} is no JSON object"
         raise ValueError(msg)  # noqa: TRY004 - a broken file, not a wrong call
+    for kind in (PromptTuningConfig, PrefixTuningConfig):
+        if content.get("peft_type") == kind().peft_type.value:
+            return _plain(folder, content, kind, taken=_VIRTUAL, ignored=_IGNORED | _BEGUN)
     kinds = {"LORA": (LoraConfig, _TAKEN), "VERA": (VeraConfig, _TAKEN_BY_VERA)}
     if content.get("peft_type") not in kinds:
         msg = f"the adapter in {folder} is no LoRA (peft_type is {content.get('peft_type')}). Give one that is."
@@ -75,11 +86,15 @@ def read_config(folder: Path) -> Any:
     if not isinstance(layers, list) or not layers or not all(isinstance(name, str) for name in layers):
         msg = f"target_modules in {CONFIG} is no list of names of layers"
         raise ValueError(msg)
+    return _plain(folder, content, kind, taken=taken, ignored=_IGNORED)
+
+
+def _plain(folder: Path, content: dict[str, Any], kind: Any, *, taken: frozenset[str], ignored: frozenset[str]) -> Any:
     usual = kind().to_dict()
-    more = [key for key in content.keys() - taken - _IGNORED if content[key] and content[key] != usual.get(key)]
+    more = [key for key in content.keys() - taken - ignored if content[key] and content[key] != usual.get(key)]
     if more:
         msg = (
-            f"the adapter in {folder} asks for {', '.join(sorted(more))} in its {CONFIG}, which is no plain LoRA and "
+            f"the adapter in {folder} asks for {', '.join(sorted(more))} in its {CONFIG}, which is no plain one and "
             "could make PEFT run code or read pickles. Give an adapter without, or take out a key that means nothing."
         )
         raise AssetError(msg)

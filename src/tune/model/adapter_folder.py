@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,13 @@ def write_adapter(folder: Path, weights: dict[str, Any], config: dict[str, Any],
     from safetensors.torch import save_file
 
     _check(weights)
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    save_file(weights, beside / WEIGHTS, metadata={"format": "pt"})
-    write_json(beside / ORIGIN, {"digest": digest})
-    write_json(beside / CONFIG, config)
-    _put(beside, folder)
+
+    def fill(beside: Path) -> None:
+        save_file(weights, beside / WEIGHTS, metadata={"format": "pt"})
+        write_json(beside / ORIGIN, {"digest": digest})
+        write_json(beside / CONFIG, config)
+
+    put_folder(folder, fill)
 
 
 def read_adapter(folder: Path, *, digest: str) -> tuple[dict[str, Any], Any]:
@@ -75,7 +76,9 @@ def _check(weights: dict[str, Any]) -> None:
     if broken:
         msg = f"{len(broken)} of {len(weights)} adapter tensors hold NaN or infinity (first: {broken[0]}): not saved."
         raise Diverged(msg)
-    if not any(tensor.any() for name, tensor in weights.items() if any(kind in name for kind in _ZERO_AT_FIRST)):
+    # None with virtual tokens.
+    updates = [tensor for name, tensor in weights.items() if any(kind in name for kind in _ZERO_AT_FIRST)]
+    if updates and not any(tensor.any() for tensor in updates):
         msg = (
             "every B of the adapter is zero, so it changes nothing: not saved. No optimizer step reached it; "
             "look at train.learning_rate and train.max_steps, and whether any reply token is left to learn from."
@@ -83,7 +86,12 @@ def _check(weights: dict[str, Any]) -> None:
         raise NothingLearned(msg)
 
 
-def _put(beside: Path, folder: Path) -> None:
+def put_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Let `fill` write into an empty folder, and put that in the place of `folder` when it is whole."""
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.writing")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    fill(beside)
     if folder.exists():
         old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
         folder.rename(old)

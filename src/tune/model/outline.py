@@ -83,6 +83,26 @@ def _check_is_known(config: Config) -> None:
             "never measured. Take none, nf4 or fp4."
         )
         raise ConfigError(msg)
+    if config.lora.method is Method.full:
+        msg = (
+            "the memory of lora.method=full cannot be estimated: the gradients of all weights lie beside the "
+            "activations while they come, which was never measured. At least five times the weights in float32 are "
+            "needed: the base, a copy, gradients and two moments. Estimate an adapter, such as lora=lora."
+        )
+        raise ConfigError(msg)
+    if config.lora.method in {Method.prompt, Method.prefix}:
+        msg = (
+            f"the memory of lora.method={config.lora.method} cannot be estimated: virtual tokens lengthen every "
+            "sequence, or its cache, and that was never measured. It is about that of lora=lora lora.rank=1 with "
+            "train.max_length longer by lora.virtual_tokens."
+        )
+        raise ConfigError(msg)
+    if config.lora.method is Method.spectrum:
+        msg = (
+            "the memory of lora.method=spectrum cannot be estimated: the weights say which layers it adapts, and they "
+            "are not read here. Estimate lora=lora on all of them, which takes more."
+        )
+        raise ConfigError(msg)
     if config.lora.method in {Method.adalora, Method.vera, Method.loftq, Method.eva}:
         msg = (
             f"the memory of lora.method={config.lora.method} cannot be estimated: what it needs beside its parameters "

@@ -54,13 +54,27 @@ def quantized_layers(model: Any) -> list[Any]:
     return [*_four_bit_layers(model), *_eight_bit_layers(model)]
 
 
+def plain_weight(layer: Any) -> Any:
+    """Return a linear layer's weight as floats, as the layer multiplies with it; (out, in), transposed for Conv1D."""
+    kind = type(layer).__name__
+    if kind == "Linear4bit":
+        from bitsandbytes.functional import dequantize_4bit
+
+        return dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+    if kind == "Linear8bitLt":
+        from bitsandbytes.functional import int8_vectorwise_dequant
+
+        return int8_vectorwise_dequant(layer.weight.data, _scales(layer))
+    return layer.weight.data
+
+
 def footprint_gib(model: Any) -> float:
     """Return the memory of a model's weights and buffers in GiB, with the constants of quantized layers."""
     n_bytes = model.get_memory_footprint()
     if getattr(model, "is_loaded_in_4bit", False):
         n_bytes += sum(_constants_bytes(layer.weight.quant_state) for layer in _four_bit_layers(model))
     if getattr(model, "is_loaded_in_8bit", False):
-        n_bytes += sum(_scales_bytes(layer) for layer in _eight_bit_layers(model))
+        n_bytes += sum(int(_scales(layer).nbytes) for layer in _eight_bit_layers(model))
     return float(n_bytes) / _GIB
 
 
@@ -94,10 +108,9 @@ def _constants_bytes(state: Any) -> int:
     return int(state.absmax.nbytes) + int(nested)
 
 
-def _scales_bytes(layer: Any) -> int:
+def _scales(layer: Any) -> Any:
     """One float a row; the first forward pass moves them from the weight to the layer's state."""
-    scales = layer.weight.SCB if layer.weight.SCB is not None else layer.state.SCB
-    return int(scales.nbytes)
+    return layer.weight.SCB if layer.weight.SCB is not None else layer.state.SCB
 
 
 def _is_no_advice(record: logging.LogRecord) -> bool:

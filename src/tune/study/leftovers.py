@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from tune.files import is_intact, read_manifest
+from tune.model import full
 from tune.model.adapter_config import CONFIG
 from tune.model.adapter_folder import WEIGHTS
 
@@ -39,19 +40,20 @@ def trouble_with_adapter(folder: Path) -> str | None:
     """Return why an adapter's folder cannot be loaded, or None. The tensors are not read, only where they stand."""
     from safetensors import SafetensorError, safe_open
 
+    described, weights = (full.CONFIG, full.WEIGHTS) if full.is_model(folder) else (CONFIG, WEIGHTS)
     try:
-        json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        json.loads((folder / described).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return f"{CONFIG} is missing"
+        return f"{described} is missing"
     except (OSError, ValueError) as error:
-        return f"{CONFIG} cannot be read: {error}"
+        return f"{described} cannot be read: {error}"
     try:
-        with safe_open(folder / WEIGHTS, framework="numpy"):  # needs no torch
+        with safe_open(folder / weights, framework="numpy"):  # needs no torch
             return None
     except FileNotFoundError:
-        return f"{WEIGHTS} is missing"
+        return f"{weights} is missing"
     except (OSError, SafetensorError) as error:
-        return f"{WEIGHTS} cannot be read: {error}"
+        return f"{weights} cannot be read: {error}"
 
 
 def size(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Train an adapter with TRL on tokenised examples, and notice at once when it diverges."""
+"""Train an adapter, or all of a model, with TRL on tokenised examples, and notice at once when it diverges."""
 
 import math
 import tempfile
@@ -58,7 +58,7 @@ def fit(
     """Train the adapter that is on the model, in place; go on from the newest checkpoint where there is one.
 
     Args:
-        model: PEFT model; only its adapter asks for gradients.
+        model: PEFT model, only its adapter asks for gradients; or a model whose own weights do.
         tokenizer: For the pad token.
         rows: `datasets.Dataset` of input_ids and labels, (T,) each; labels of -100 are not learned from.
         train: The recipe.
@@ -117,7 +117,7 @@ def _n_tokens(rows: Any) -> int:
 @contextmanager
 def _own_forward(model: Any) -> Iterator[None]:
     """Undo what SFTTrainer does to the base: it wraps `forward` anew each time, and here one base has many trials."""
-    base = model.get_base_model()
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model  # all its own weights are trained
     before = vars(base).get("forward")
     try:
         yield
