@@ -30,8 +30,8 @@ def config(lora: LoraConfig, common: dict[str, Any]) -> Any:
 
     if lora.first_rank <= lora.rank:
         msg = (
-            f"lora.initial_rank={lora.initial_rank} is not allowed with lora.rank={lora.rank}: adalora begins with more "
-            "directions than it keeps. Reject such points (sweep.reject), or leave lora.initial_rank out."
+            f"lora.initial_rank={lora.initial_rank} is not allowed with lora.rank={lora.rank}: adalora begins with "
+            "more directions than it keeps. Reject such points (sweep.reject), or leave lora.initial_rank out."
         )
         raise ConfigError(msg)
 

@@ -115,7 +115,8 @@ def _place(_decoder: Any, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[
     mask = inputs.get("attention_mask")
     if mask is None or mask.ndim != 2:  # noqa: PLR2004 - (B, V + T)
         return args, inputs
-    read = inputs["inputs_embeds"] if inputs.get("input_ids") is None else inputs["input_ids"]  # (B, T, ...)
+    ids = args[0] if args else inputs.get("input_ids")  # GPT-2 hands its decoder the ids by position
+    read = inputs["inputs_embeds"] if ids is None else ids  # (B, T, ...)
     positions = (mask.long().cumsum(1) - 1).clamp(min=0)[:, -read.shape[1] :]
     return args, {**inputs, "position_ids": positions}
 
