@@ -99,7 +99,7 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     roots = sorted({root(trial) for trial in trials})
     # A sampler made anew with the same seed would draw the same first points again. Attempts at one trial share
     # their seed, so that one whose claim was cut off draws what it would have drawn.
-    seed = _seed(config.study.seed, roots.index(root(waiting[0])) if waiting else len(roots))
+    seed = draw_seed(config.study.seed, roots.index(root(waiting[0])) if waiting else len(roots))
     fixed = waiting[0].system_attrs["fixed_params"] if waiting else {}
     # What has a seed has a whole point too, and nothing is left to choose.
     given = waiting[0].user_attrs.get("seed") if waiting else None
@@ -211,5 +211,6 @@ def _begun(trials: Sequence[Any]) -> list[Any]:
     return [trial for trial in trials if not superseded(trial) and not rejected(trial)]
 
 
-def _seed(seed: int, place: int) -> int:
+def draw_seed(seed: int, place: int) -> int:
+    """Return the seed of the sampler that draws the trial at a place of the study, the first at 0."""
     return int.from_bytes(hashlib.sha256(f"{seed} {place}".encode()).digest()[:4], "big")
