@@ -38,7 +38,9 @@ def test_the_noise_of_the_seed_by_hand() -> None:
     assert noise is not None
     assert (noise.n_points, noise.freedom) == (2, 2)
     assert noise.deviation == pytest.approx(0.223607, abs=1e-6)
-    assert noise.least_difference == pytest.approx(0.65293, abs=1e-5)
+    assert noise.least_difference(2, 2) == pytest.approx(0.65293, abs=1e-5)
+    # With one seed more on either side: sqrt(1 / 1 + 1 / 4) = 1.118
+    assert noise.least_difference(1, 4) == pytest.approx(0.65293 * 1.118034, abs=1e-5)
 
 
 def test_one_seed_each_says_nothing_of_noise() -> None:

@@ -138,15 +138,16 @@ def _noise_line(points: Sequence[PointRecord], study: StudyRecord) -> str | None
     noise = seed_noise(points, study.metric, confidence=study.confidence)
     if noise is None:
         return None
-    percent = round(study.confidence * 100)
+    all_seeds = noise.least_difference(len(study.seeds), len(study.seeds))
     line = (
         f"seed noise: {study.metric} has a standard deviation of {_number(noise.deviation)} between seeds of one point "
-        f"({noise.n_points} points); means that differ by less than {_number(noise.least_difference)} cannot be told "
-        f"apart at {percent} %"
+        f"({noise.n_points} point{'s' * (noise.n_points > 1)}); means over {len(study.seeds)} seeds that differ by less "
+        f"than {_number(all_seeds)} cannot be told apart at {round(study.confidence * 100)} %"
     )
     if len(points) > 1:
-        gap = abs(points[0].mean(study.metric) - points[1].mean(study.metric))
-        can = "can" if gap > noise.least_difference else "cannot"
+        first, second = points[:2]
+        gap = abs(first.mean(study.metric) - second.mean(study.metric))
+        can = "can" if gap > noise.least_difference(len(first.trials), len(second.trials)) else "cannot"
         line += f". The first two differ by {_number(gap)}: they {can} be told apart"
     return f"{line}."
 

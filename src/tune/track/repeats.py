@@ -59,8 +59,15 @@ class SeedNoise:
     freedom: int
     """Degrees of freedom: seeds beyond the first, over all points."""
 
-    least_difference: float
-    """Means of two points that differ by less cannot be told apart by their seeds."""
+    quantile: float
+    """Of Student's t with that many degrees, for the confidence that was asked for."""
+
+    def least_difference(self, one: int, other: int) -> float:
+        """Return by how much the means over so many seeds must differ to be told apart.
+
+        Source: Fisher's least significant difference, t * s * sqrt(1 / n + 1 / m).
+        """
+        return self.quantile * self.deviation * math.sqrt(1 / one + 1 / other)
 
 
 def ranked_points(study: StudyRecord) -> list[PointRecord]:
@@ -76,10 +83,7 @@ def seed_noise(points: Sequence[PointRecord], metric: str, *, confidence: float)
     Args:
         points: With their trials.
         metric: The objective.
-        confidence: With which two means that differ by `least_difference` are said to differ.
-
-    Source: Fisher's least significant difference, t * s * sqrt(2 / n), with the pooled standard deviation s and the
-    n seeds that most points have at most.
+        confidence: With which two means are to be told apart.
     """
     from scipy.special import stdtrit  # scipy.stats would take a second more to import
 
@@ -88,10 +92,12 @@ def seed_noise(points: Sequence[PointRecord], metric: str, *, confidence: float)
         return None
     freedom = sum(len(point.trials) - 1 for point in repeated)
     squares = sum((len(p.trials) - 1) * (p.spread(metric) or 0.0) ** 2 for p in repeated)
-    deviation = math.sqrt(squares / freedom)
-    n_seeds = max(len(point.trials) for point in repeated)
-    reach = float(stdtrit(freedom, (1 + confidence) / 2)) * deviation * math.sqrt(2 / n_seeds)
-    return SeedNoise(deviation=deviation, n_points=len(repeated), freedom=freedom, least_difference=reach)
+    return SeedNoise(
+        deviation=math.sqrt(squares / freedom),
+        n_points=len(repeated),
+        freedom=freedom,
+        quantile=float(stdtrit(freedom, (1 + confidence) / 2)),
+    )
 
 
 def _points(trials: Iterable[TrialRecord]) -> list[PointRecord]:
