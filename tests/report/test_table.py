@@ -149,7 +149,7 @@ def test_seeds_are_shown_as_means_with_what_the_seed_alone_does() -> None:
     assert any(line.startswith("3 4 16 0.0001 0.900 1/2") for line in lines), text
     # t(0.95, 2) * 0.1414 * 1 = 0.413
     assert (
-        "seed noise: task/score has a standard deviation of 0.141 between seeds of one point (2 points); means over 2 "
-        "seeds that differ by less than 0.413 cannot be told apart at 90 %. The first two differ by 0.100: they cannot be told "
-        "apart." in " ".join(text.split())
+        "seed noise: task/score has a standard deviation of 0.141 between seeds of a point (2 points); means over 2 "
+        "seeds that differ by less than 0.413 cannot be told apart at 90 %. The first two differ by 0.100: they cannot "
+        "be told apart." in " ".join(text.split())
     )

@@ -8,8 +8,10 @@ import pytest
 
 from tests.promises.study_process import SMALL, tune
 from tune.config.compose import compose
+from tune.study import timing
 from tune.study.candidates import first_points, left_out, looked_at, n_points
 from tune.study.space import parse_space
+from tune.trial.probe import Probed
 from tune.trial.sizes import different
 
 GB = 10**9 / 1024**3
@@ -37,7 +39,8 @@ def test_a_grid_is_planned_with_all_its_cells(tmp_path: Path) -> None:
 
 
 def test_a_limit_of_memory_says_how_many_are_above_it(tmp_path: Path) -> None:
-    done = tune("plan", "+sweep=smoke", "workers.memory_gib=0.1", folder=tmp_path / "runs")
+    words = ["+sweep=smoke", "workers.memory_gib=0.1", "plan.probe=false"]
+    done = tune("plan", *words, folder=tmp_path / "runs")
 
     assert "2 of 2 configurations estimated: estimated above workers.memory_gib=0.1" in done.stdout
     assert "Nothing was trained." in done.stdout
@@ -80,11 +83,57 @@ def test_alpha_and_rate_do_not_make_another_size() -> None:
     assert [point["words"] for point, _ in found] == ["['lora.alpha=8']", "['lora.rank=4']"]
 
 
-def test_a_probe_is_refused_until_there_is_one(tmp_path: Path) -> None:
-    done = tune("plan", "plan.probe=true", folder=tmp_path / "runs")
+def test_a_probe_says_how_long_and_what_it_costs(tmp_path: Path) -> None:
+    words = ["+sweep=smoke", *SMALL, "plan.price_per_hour=3600", "report.format=json"]
+    done = tune("plan", *words, folder=tmp_path / "runs")
 
-    assert done.returncode == 2
-    assert "plan.probe=true is not allowed" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "runs").exists()
+    time = json.loads(done.stdout)["time"]
+    assert 0 < time["step_low_s"] <= time["step_high_s"] < time["trial_low_s"] <= time["trial_high_s"]
+    assert time["trial_high_s"] < time["total_low_s"] + time["trial_high_s"] - time["trial_low_s"]
+    # 3600 an hour is 1 a second
+    assert (time["cost_low"], time["cost_high"]) == (time["total_low_s"], time["total_high_s"])
+
+
+def test_a_trial_that_cannot_run_is_not_timed_and_says_why(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "a", "answer"\n')
+    words = ["model=tiny", "data=jsonl", f"data.path={rows}", "report.format=json"]
+    done = tune("plan", *words, folder=tmp_path / "runs")
+
+    found = json.loads(done.stdout)
+    assert found["time"] is None
+    assert any("Seconds a step were not measured" in note and "rows.jsonl" in note for note in found["notes"])
+
+
+def test_a_trial_is_its_steps_its_evaluations_on_the_way_and_its_scores() -> None:
+    seen = Probed(start_s=9, step_s=(2, 3), n_steps=10, evaluate_s=7, eval_s=0.5, n_evals=4, took_s=1)
+
+    assert seen.trial_s(2) == 10 * 2 + 4 * 0.5 + 7
+
+
+def test_trials_are_counted_in_rounds_of_workers_after_one_start_and_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = compose(["+sweep=smoke", "workers.count=2", "plan.price_per_hour=36"])
+    seen = Probed(start_s=10, step_s=(1.0, 2.0), n_steps=10, evaluate_s=5, eval_s=0, n_evals=0, took_s=1)
+    monkeypatch.setattr(timing, "_probe_all", lambda *_, **__: ([seen], ""))
+
+    time, why = timing.measure_time(config, [config], n_trials=5)
+
+    assert why is None
+    assert time is not None
+    # start 10, base 5, three rounds of two workers: 3 * (10 * 1 + 5) = 45 and 3 * (10 * 2 + 5) = 75
+    assert (time.total_low_s, time.total_high_s) == (60, 90)
+    assert (time.cost_low, time.cost_high) == (0.6, 0.9)  # 36 an hour are 0.01 a second
+
+
+def test_a_model_that_is_not_here_is_not_fetched_to_be_timed() -> None:
+    config = compose(["+sweep=joint", "model=llama31_8b"])
+
+    assert timing.measure_time(config, [config], n_trials=5) == (
+        None,
+        "Seconds a step were not measured: Llama-3.1-8B-Instruct is not on this machine.",
+    )
 
 
 @pytest.mark.slow

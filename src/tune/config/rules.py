@@ -100,6 +100,7 @@ RANGES: dict[str, Range] = {
     "workers.heartbeat_s": _POSITIVE,
     "workers.grace_s": _POSITIVE,
     "clean.keep_adapters": _at_least(0),
+    "plan.price_per_hour": _at_least(0),
 }
 
 
@@ -153,8 +154,6 @@ def _impossible(config: Config) -> Iterator[str]:
             f"study.budget={config.study.budget} is not allowed: write a time above 0 in whole hours, minutes and "
             "seconds, as in 2h, 90m, 1h30m or 45s; or leave it out."
         )
-    if config.plan.probe:
-        yield "plan.probe=true is not allowed: seconds a step cannot be measured yet. Leave it out."
     yield from no_server(config.track.uri)
 
 

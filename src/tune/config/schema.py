@@ -248,8 +248,11 @@ class ReportConfig:
 class PlanConfig:
     """What `plan` does beside estimating."""
 
-    probe: bool = False
-    """Measure seconds a step with a few real ones. Not there yet: only false is allowed."""
+    probe: bool = True
+    """Measure seconds a step with a few real ones, and how long a part of the evaluation takes."""
+
+    price_per_hour: float | None = None
+    """What an hour of the machine costs, in any currency; the plan says what the study would. At least 0."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tune.config.schema import ReportFormat
-from tune.track.plan_record import DiskRecord, PlanRecord, SizeRecord
+from tune.track.plan_record import DiskRecord, PlanRecord, SizeRecord, TimeRecord
+from tune.track.records import duration
 
 _SMALL_GIB = 0.1
 
@@ -28,7 +29,7 @@ def print_plan(plan: PlanRecord, form: ReportFormat, console: Console) -> None:
     console.print(table)
     for note in plan.notes:
         console.print(Text.assemble(("note: ", "yellow"), note))
-    console.print("Nothing was trained.")
+    console.print("Nothing was kept." if plan.time else "Nothing was trained.")
 
 
 def _rows(plan: PlanRecord) -> Iterator[tuple[str, str]]:
@@ -44,6 +45,8 @@ def _rows(plan: PlanRecord) -> Iterator[tuple[str, str]]:
         yield "smallest", _size(plan.smallest, plan.place)
         yield "largest", _size(plan.largest, plan.place)
         yield "limit", limit
+    if plan.time:
+        yield from _time(plan.time)
     for number, row in enumerate(plan.disk):
         yield ("disk" if number == 0 else "", _disk(row))
     yield ("" if plan.disk else "disk"), f"{plan.free_gib:.1f} GiB free"
@@ -51,6 +54,15 @@ def _rows(plan: PlanRecord) -> Iterator[tuple[str, str]]:
         yield ("not run" if number == 0 else "", f"{out.n:,} of {out.of:,} {out.unit}: {out.why}")
     if not plan.left_out:
         yield "not run", "nothing is left out"
+
+
+def _time(time: TimeRecord) -> Iterator[tuple[str, str]]:
+    step = f"{time.step_low_s:.2g} to {time.step_high_s:.2g} s a step"
+    trial = f"{duration(time.trial_low_s)} to {duration(time.trial_high_s)} a trial"
+    yield "time", f"{duration(time.total_low_s)} to {duration(time.total_high_s)} in all; {step}, {trial}"
+    yield "", f"measured in {duration(time.probe_s)} on a few steps and a part of the questions, and scaled up"
+    if time.cost_low is not None and time.cost_high is not None:
+        yield "cost", f"{time.cost_low:.2f} to {time.cost_high:.2f}"
 
 
 def _point(point: Mapping[str, Any]) -> str:

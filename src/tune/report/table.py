@@ -140,9 +140,9 @@ def _noise_line(points: Sequence[PointRecord], study: StudyRecord) -> str | None
         return None
     all_seeds = noise.least_difference(len(study.seeds), len(study.seeds))
     line = (
-        f"seed noise: {study.metric} has a standard deviation of {_number(noise.deviation)} between seeds of one point "
-        f"({noise.n_points} point{'s' * (noise.n_points > 1)}); means over {len(study.seeds)} seeds that differ by less "
-        f"than {_number(all_seeds)} cannot be told apart at {round(study.confidence * 100)} %"
+        f"seed noise: {study.metric} has a standard deviation of {_number(noise.deviation)} between seeds of a point "
+        f"({noise.n_points} point{'s' * (noise.n_points > 1)}); means over {len(study.seeds)} seeds that differ by "
+        f"less than {_number(all_seeds)} cannot be told apart at {round(study.confidence * 100)} %"
     )
     if len(points) > 1:
         first, second = points[:2]

@@ -19,6 +19,7 @@ from tune.study.needs import refuse_missing
 from tune.study.space import Space, configured, parse_space
 from tune.study.storage import n_wanted
 from tune.study.summary import dimension_words
+from tune.study.timing import measure_time
 from tune.track.plan_record import DiskRecord, LeftOutRecord, PlanRecord, SizeRecord
 from tune.trial.sizes import Sized, Sizes, is_fetched, measure_sizes
 
@@ -42,7 +43,7 @@ Candidates = list[tuple[Mapping[str, Any], Config]]
 
 
 def make_plan(config: Config, on: Callable[[int, int], None]) -> PlanRecord:
-    """Return what the command would do; no data, tokenizer or weights are read.
+    """Return what the command would do; without plan.probe no data, tokenizer or weights are read.
 
     Args:
         config: With or without a sweep; its rules have been checked.
@@ -60,6 +61,8 @@ def make_plan(config: Config, on: Callable[[int, int], None]) -> PlanRecord:
     found = sorted(sizes.sized, key=lambda one: one.estimate.peak)
     limit = _limit_gib(config)
     n_trials = n_wanted(config, space) if space else 1
+    ends = [found[0].config, found[-1].config] if found else [own for _, own in candidates[:1]]
+    time, untimed = (None, None) if not config.plan.probe else measure_time(config, _different(ends), n_trials=n_trials)
     return PlanRecord(
         name=config.sweep.name if config.sweep else "one trial",
         question=config.sweep.question if config.sweep else "",
@@ -75,10 +78,11 @@ def make_plan(config: Config, on: Callable[[int, int], None]) -> PlanRecord:
         smallest=_size(found[0]) if found else None,
         largest=_size(found[-1]) if found else None,
         limit_gib=limit,
+        time=time,
         disk=tuple(_disk(config, found, n_trials=n_trials, is_study=space is not None)),
         free_gib=free_bytes(_place(config)) / _GIB,
         left_out=(*(left_out(space, config) if space else ()), *out, *_too_large(found, limit)),
-        notes=tuple(_notes(config, space, sizes, limit)),
+        notes=(*_notes(config, space, sizes, limit), *([untimed] if untimed else [])),
     )
 
 
@@ -95,6 +99,10 @@ def _allowed(points: list[Any], config: Config) -> tuple[Candidates, list[LeftOu
             refused[str(error)] += 1
     unit = "configurations looked at"
     return allowed, [LeftOutRecord(why=why, n=n, of=len(points), unit=unit) for why, n in refused.items()]
+
+
+def _different(ends: list[Config]) -> list[Config]:
+    return ends if len(ends) > 1 and difference(ends[0]) != difference(ends[1]) else ends[:1]
 
 
 def _too_large(found: list[Sized], limit: float | None) -> list[LeftOutRecord]:

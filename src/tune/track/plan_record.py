@@ -39,6 +39,28 @@ class LeftOutRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TimeRecord:
+    """How long it would take, from the quickest step seen to the slowest, in seconds."""
+
+    step_low_s: float
+    step_high_s: float
+    trial_low_s: float
+    """Of one trial, training and scores."""
+
+    trial_high_s: float
+    total_low_s: float
+    """Of all trials, workers at once, with the start and the base's own scores."""
+
+    total_high_s: float
+    cost_low: float | None
+    """In the currency of plan.price_per_hour; None where that is not set."""
+
+    cost_high: float | None
+    probe_s: float
+    """That it took to find out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PlanRecord:
     """All that can be said before anything is trained."""
 
@@ -67,6 +89,9 @@ class PlanRecord:
     largest: SizeRecord | None
     limit_gib: float | None
     """Most that a worker may hold; None where it is not known."""
+
+    time: TimeRecord | None
+    """None where it was not measured."""
 
     disk: tuple[DiskRecord, ...]
     free_gib: float
