@@ -19,7 +19,7 @@ ROWS: list[list[str]] = [
     ["study.pruner=median"],
     ["study.pruner=halving"],
     ["study.pruner=halving", "study.pruning.one_in=2"],
-    ["study.pruner=halving", "study.n_trials=72"],
+    ["study.pruner=halving", "study.n_trials=60"],
     ["study.pruner=hyperband"],
     ["study.pruner=hyperband", "study.n_trials=40"],
     ["study.pruner=patience"],
@@ -112,7 +112,7 @@ def replay(surrogate: Surrogate, *, seed: int, words: list[str]) -> Replay:
     rules.check(config)
     space = parse_space(config)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction="minimize")
+    study = optuna.create_study(study_name=f"joint-{seed}", direction="minimize")  # hyperband draws by the name
     steps, finals, n_pruned = 0, [], 0
     for number in range(config.study.n_trials or 0):
         own = draw_seed(seed, number)

@@ -140,6 +140,22 @@ def test_an_attempt_that_follows_tells_again_what_was_told_before(tmp_path: Path
     assert told == {1: -5.0, 2: -2.5, 3: -1.9}
 
 
+def test_what_an_earlier_attempt_was_let_pass_is_not_judged_again(tmp_path: Path) -> None:
+    study, config = searched(tmp_path, "study.pruner=median", "study.pruning.startup=1", "study.pruning.spared=0")
+    first = take(study, config)
+    Judge(study, first.trial, config)(evals([5.0]))  # nothing is complete to compare it with
+    end(study, first.number, failed("interrupted"), retries=9)
+    waiting = [t for t in study.get_trials(deepcopy=False) if t.state.name == "WAITING"]
+    again = take(study, config)
+    assert (again.root, len(waiting)) == (first.root, 1)
+    assert train(study, config, [4.0, 3.0, 2.0, 1.0]) is None
+
+    Judge(study, again.trial, config)(evals([5.0, 2.9]))  # 5.0 would be pruned now; 2.9 is better than 3.0
+
+    with pytest.raises(Pruned):
+        Judge(study, again.trial, config)(evals([5.0, 2.9, 2.8]))
+
+
 def test_a_pruned_trial_is_done_is_not_tried_again_and_breaks_no_constraint(tmp_path: Path) -> None:
     study, config = searched(tmp_path, "study.n_trials=2", "study.pruner=halving", "study.pruning.one_in=2")
     train(study, config, [1.0] * 4)

@@ -50,15 +50,18 @@ class Judge:
             return
         told = self._frozen().intermediate_values
         for each in evals:
-            if each.index not in told and self._ends_with(each):
-                raise Pruned(step=each.step, loss=each.loss)
+            if each.index not in told:
+                self._tell(each)
+        # Those that an earlier attempt was let pass are told and not judged again: others may have ended meanwhile.
+        last = evals[-1]
+        if last.index not in told and self._patiently(lambda: self._pruner.prune(self._study, self._frozen())):
+            raise Pruned(step=last.step, loss=last.loss)
 
-    def _ends_with(self, found: Eval) -> bool:
+    def _tell(self, found: Eval) -> None:
         storage = self._study._storage  # noqa: SLF001 - `Trial.report` only warns where a call is repeated
         number = self._trial._trial_id  # noqa: SLF001
         value = self._sign * found.loss
         self._patiently(lambda: storage.set_trial_intermediate_value(number, found.index, value))
-        return bool(self._patiently(lambda: self._pruner.prune(self._study, self._frozen())))
 
     def _frozen(self) -> Any:
         return self._patiently(lambda: self._study.get_trials(deepcopy=False))[self._trial.number]

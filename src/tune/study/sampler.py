@@ -54,6 +54,12 @@ def _alone(kind: Sampler, seed: int, study_seed: int, space: Space) -> Any:
         return make[kind]()
 
 
+def load_libraries(kind: Sampler) -> None:
+    """Import what a sampler needs: under the study's lock it would keep others waiting for seconds."""
+    if kind is Sampler.gp:
+        import torch  # noqa: F401
+
+
 def passing_sampler(space: Space, config: Config, seed: int, fixed: Mapping[str, Value]) -> Any:
     """Return a sampler that draws a point that is not rejected."""
     import optuna

@@ -26,6 +26,7 @@ from tune.study.prune import Judge
 from tune.study.reaper import reap_and_close
 from tune.study.record import ENDS, end_tags, record_of
 from tune.study.rows import DATA, refuse_other_rows
+from tune.study.sampler import load_libraries
 from tune.study.signature import sign
 from tune.study.smaller import in_words
 from tune.study.space import read_space
@@ -76,6 +77,7 @@ class Worker:
         self._stop.listen()
         die_with_supervisor()
         limit_own_memory(memory_limit(self._config))
+        load_libraries(self._config.study.sampler)
         most = self._config.workers.trials_per_process
         n_done = 0
         while not most or n_done < most:
