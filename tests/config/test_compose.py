@@ -18,7 +18,7 @@ ROWS = ["data=jsonl", "data.path=rows.jsonl"]
     [
         ("lora.rnk=3", ["lora.rnk", "does not exist", "lora.rank"]),
         ("+lora.rnk=3", ["lora.rnk", "lora.rank"]),
-        ("lora=foo", ["lora=foo", "There is: adalora, dora, lora, "]),
+        ("lora=foo", ["lora=foo", "There is: adalora, dora, eva, "]),
         ("model=smollm", ["model=smollm", "smollm2_135m"]),
         ("+sweep=rank_alfa", ["+sweep=rank_alfa", "Did you mean rank_alpha"]),
         ("mdoel=tiny", ["mdoel", "Did you mean model"]),
