@@ -1,8 +1,8 @@
 """Places where a process may be made to die or to hang, so that tests can show what is left behind.
 
 Nothing happens unless the environment asks for it: `TUNE_FAILPOINT="claim: asked"` kills the process there,
-`TUNE_FAILPOINT="trial: started=hang"` lets it sleep, `…=stop` stops it, and `…@FILE` lets the first process alone that
-comes by act, which makes the file.
+`TUNE_FAILPOINT="trial: started=hang"` lets it sleep, `…=stop` stops it, `…=ask` asks it to stop, and `…@FILE` lets the
+first process alone that comes by act, which makes the file.
 """
 
 import os
@@ -16,13 +16,14 @@ VARIABLE = "TUNE_FAILPOINT"
 PLACES = (
     *("claim: asked", "claim: signed"),
     *("end: noted", "end: ended", "mend: followed"),
-    *("trial: started", "checkpoint: filled"),
+    *("run: made", "trial: started", "checkpoint: filled"),
 )
 _HANG_S = 3600
+_SIGNALS = {"stop": signal.SIGSTOP, "ask": signal.SIGTERM}
 
 
 def reach(place: str) -> None:
-    """Die here without a last word, or hang, or stand still, if that was asked for."""
+    """Die here without a last word, or hang, stand still or be asked to stop, if that was asked for."""
     assert place in PLACES, place
     wanted, _, file = os.environ.get(VARIABLE, "").partition("@")
     name, _, action = wanted.partition("=")
@@ -31,7 +32,7 @@ def reach(place: str) -> None:
     if action == "hang":
         time.sleep(_HANG_S)
         return
-    os.kill(os.getpid(), signal.SIGSTOP if action == "stop" else signal.SIGKILL)
+    os.kill(os.getpid(), _SIGNALS.get(action, signal.SIGKILL))
 
 
 def _is_first(file: Path) -> bool:

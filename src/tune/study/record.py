@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from tune.errors import StoreAway, TrackingError
+from tune.failpoint import reach
 from tune.study.attempts import attempt, pruned, root, running
 from tune.study.claim import Claim
 from tune.study.database import unless_away
@@ -62,6 +63,7 @@ def record_of(claimed: Claim, study: Any, store: RunStore, folder: StudyFolder) 
     )
     if run_id or claimed.attempt > 1:
         recorder.reopen()
+    reach("run: made")
     if recorder.run_id and not run_id:
         with unless_away():  # how the trial ends is told with it
             claimed.trial.set_user_attr("run_id", recorder.run_id)

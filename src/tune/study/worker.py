@@ -115,7 +115,9 @@ class Worker:
         with Heart(self._study, claimed.trial, limits=self._config.workers, on_timeout=too_long) as heart:
             try:
                 self._stop.check()
-                recorder = self._record(claimed, heart)
+                with self._stop.held():  # a run that was made has to be known to whoever ends it
+                    recorder = self._record(claimed, heart)
+                self._stop.check()
                 reach("trial: started")
                 outcome = self._taken(claimed, heart) or self._run(claimed, folder, recorder, heart)
                 _publish(recorder, self._folder.trial(claimed.root), outcome)
