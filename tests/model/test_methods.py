@@ -383,3 +383,14 @@ def test_a_setting_that_cannot_work_is_refused(overrides: list[str], words: list
 
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_method_that_cannot_begin_leaves_the_base_for_the_next_trial(base: Base, ask: Ask) -> None:
+    weights, before = everything(base.model), ask(base.model)
+
+    with pytest.raises(DataError, match="eva needs"):
+        attach(base, recipe(Method.eva), seed=0, rows=[{"input_ids": [4, 5]}])
+
+    assert same(everything(base.model), weights)
+    assert torch.equal(ask(base.model), before)
+    detach(attach(base, recipe(Method.lora), seed=0))

@@ -83,7 +83,11 @@ def attach(base: Base, lora: LoraConfig, *, seed: int, rows: Any = None) -> Adap
         targets=chosen.names,
         note=chosen.note,
     )
-    methods.begin(adapted.model, lora, folder=base.folder, rows=rows, seed=seed)
+    try:
+        methods.begin(adapted.model, lora, folder=base.folder, rows=rows, seed=seed)
+    except BaseException:
+        detach(adapted)  # the next trial finds the base as it was
+        raise
     if lora.method is Method.eva:  # which has shared the ranks out anew
         trainable, total = adapted.model.get_nb_trainable_parameters()
         adapted = replace(adapted, trainable=trainable, total=total)
