@@ -13,7 +13,7 @@ from tune.config import rules
 from tune.config.compose import compose
 from tune.config.method import BEGUN_FROM_WEIGHTS, RATE_FACTOR, WITHOUT_LAYERS, Method
 from tune.config.recipe import Dtype, LoraConfig, QuantizationKind
-from tune.errors import AssetError, ConfigError, Diverged, NothingLearned
+from tune.errors import AssetError, ConfigError, DataError, Diverged, NothingLearned
 from tune.model.adapt import Adapted, attach, detach, reload, save, settle
 from tune.model.load import Base
 from tune.study.leftovers import trouble_with_adapter

@@ -27,5 +27,5 @@ def test_a_small_trial_after_a_large_one_is_told_its_own_peak() -> None:
 
     larger, kept, after = map(float, done.stdout.split())
     assert larger == pytest.approx(1.0, abs=0.05)
-    assert kept == 0
+    assert kept == pytest.approx(0, abs=0.01), "what was freed still counts"
     assert after < 0.05

@@ -13,7 +13,6 @@ from tune.trial.measure import measure
 from tune.trial.outcome import Outcome
 from tune.trial.run import Bench, Searched, open_bench, run_trial
 
-
 OWN = {
     Method.prompt: ["train.learning_rate=0.1"],  # virtual tokens want a larger rate: Lester et al. 2021 take 0.3
     Method.eva: ["lora.rank=4"],  # a layer may get twice the rank, and the toy's are narrow
