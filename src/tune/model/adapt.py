@@ -1,19 +1,21 @@
 """What a trial trains on a base: attach, settle, detach, save, reload. The base gets its weights back bit for bit."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tune.config.method import Method
 from tune.config.recipe import LoraConfig
-from tune.config.targets import read_pattern
-from tune.errors import AssetError, NothingLearned
+from tune.errors import AssetError
 from tune.model import adalora, full, methods, prompts, spectrum
 from tune.model.adapter_folder import read_adapter, write_adapter
 from tune.model.load import Base
+from tune.model.peft_settings import layer_settings, named_layers
 from tune.model.quantize import import_quietly
-from tune.model.targets import assign, choose_layers
+from tune.model.targets import choose_layers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,20 +76,13 @@ def attach(base: Base, lora: LoraConfig, *, seed: int, rows: Any = None) -> Adap
     chosen = choose_layers(base.model, lora.targets, lora.layers)
     if lora.method is Method.spectrum:
         chosen = replace(chosen, names=spectrum.top_layers(base.model, chosen.names, lora.spectrum_share))
-    layers = _named(base, chosen.names)
-    methods.check_layers(lora, layers)
+    layers = named_layers(base.model, chosen.names)
+    methods.check_layers(lora, list(layers.values()))
     torch.manual_seed(seed)
-    adapted = _wrap(
-        base,
-        _peft_config(lora, chosen.names, layers, seed, _patterns(base, lora, chosen.names)),
-        targets=chosen.names,
-        note=chosen.note,
-    )
-    try:
+    settings = layer_settings(base.model, lora, chosen.names, layers, seed=seed)
+    adapted = _wrap(base, settings, targets=chosen.names, note=chosen.note)
+    with _detached_if_it_fails(adapted):
         methods.begin(adapted.model, lora, folder=base.folder, rows=rows, seed=seed)
-    except BaseException:
-        detach(adapted)  # the next trial finds the base as it was
-        raise
     if lora.method is Method.eva:  # which has shared the ranks out anew
         trainable, total = adapted.model.get_nb_trainable_parameters()
         adapted = replace(adapted, trainable=trainable, total=total)
@@ -150,11 +145,7 @@ def save(adapted: Adapted, folder: Path) -> None:
     assert not methods.has_start(adapted.model), "settle it first: alone, it is no update of the base"
     weights = _weights(adapted)
     if adapted.start is not None and all(weights[name].equal(tensor) for name, tensor in adapted.start.items()):
-        msg = (
-            "A and B are where they began, so the adapter changes nothing: not saved. No optimizer step reached it; "
-            "look at train.learning_rate and train.max_steps, and whether any reply token is left to learn from."
-        )
-        raise NothingLearned(msg)
+        raise methods.nothing_learned()
     write_adapter(folder, weights, _plain_config(adapted), digest=adapted.base.digest)
 
 
@@ -180,13 +171,24 @@ def reload(base: Base, folder: Path) -> Adapted:
     return adapted
 
 
+@contextmanager
+def _detached_if_it_fails(adapted: Adapted) -> Iterator[None]:
+    """Let the next trial find the base as it was."""
+    try:
+        yield
+    except BaseException:
+        detach(adapted)
+        raise
+
+
 def _virtual_tokens(base: Base, lora: LoraConfig, *, seed: int) -> Adapted:
     import torch
 
     import_quietly()
     torch.manual_seed(seed)
     adapted = _wrap(base, prompts.peft_config(lora), targets=(), note=None)
-    prompts.begin(adapted.model, base.model, lora)
+    with _detached_if_it_fails(adapted):
+        prompts.begin(adapted.model, base.model, lora)
     return _with_virtual_tokens(adapted)
 
 
@@ -216,48 +218,6 @@ def _settled(adapted: Adapted, weights: dict[str, Any], config: Any, *, note: st
     settled = _wrap(adapted.base, config, targets=adapted.targets, note=note)
     _load(settled, weights)
     return replace(settled, trainable=adapted.trainable, total=adapted.total)
-
-
-def _patterns(base: Base, lora: LoraConfig, names: tuple[str, ...]) -> dict[str, dict[str, int]]:
-    """Return PEFT's ranks and alphas of single layers, by full name."""
-    endings = tuple(f".{name}" for name in names)
-    adapted = [name for name, _ in base.model.named_modules() if f".{name}".endswith(endings)]
-    found = {}
-    for key in ("rank_pattern", "alpha_pattern"):
-        pattern = read_pattern(getattr(lora, key), key=f"lora.{key}")
-        found[key] = assign(base.model, adapted, pattern, key=f"lora.{key}") if pattern else {}
-    return found
-
-
-def _named(base: Base, names: tuple[str, ...]) -> list[Any]:
-    endings = tuple(f".{name}" for name in names)
-    return [module for name, module in base.model.named_modules() if f".{name}".endswith(endings)]
-
-
-def _peft_config(
-    lora: LoraConfig, names: tuple[str, ...], layers: list[Any], seed: int, patterns: dict[str, Any]
-) -> Any:
-    import_quietly()
-    from peft import LoraConfig as PeftLoraConfig
-    from peft import VeraConfig
-    from transformers.pytorch_utils import Conv1D
-
-    common = {
-        "target_modules": list(names),
-        # GPT-2's Conv1D keeps its weight as (in, out).
-        "fan_in_fan_out": any(isinstance(layer, Conv1D) for layer in layers),
-        "bias": "none",
-        "task_type": "CAUSAL_LM",
-    }
-    if lora.method is Method.adalora:
-        return adalora.config(lora, common)
-    if lora.method is Method.vera:
-        # The random matrices are kept in the file, so that another version of torch draws no others.
-        return VeraConfig(
-            r=lora.rank, vera_dropout=lora.dropout, projection_prng_key=seed, save_projection=True, **common
-        )
-    own = {**methods.peft_settings(lora), **patterns}
-    return PeftLoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, **common, **own)
 
 
 def _wrap(base: Base, config: Any, *, targets: tuple[str, ...], note: str | None) -> Adapted:

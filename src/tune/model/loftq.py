@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.errors import AssetError
+from tune.model.quantize import plain_weight
 
 _TRAINED = "default"
 
@@ -27,7 +28,6 @@ def begin(model: Any, folder: Path) -> None:
         AssetError: The weights of an adapted layer are not there under its name.
     """
     import torch
-    from bitsandbytes.functional import dequantize_4bit
     from peft.tuners.lora import LoraLayer
 
     network, files = model.get_base_model(), _files_by_tensor(folder)
@@ -35,8 +35,7 @@ def begin(model: Any, folder: Path) -> None:
         for name, layer in network.named_modules():
             if not isinstance(layer, LoraLayer):
                 continue
-            packed = layer.get_base_layer().weight
-            stored = dequantize_4bit(packed.data, packed.quant_state).float()  # (out, in)
+            stored = plain_weight(layer.get_base_layer()).float()  # (out, in)
             lost = _read(files, f"{name}.weight", network.base_model_prefix).to(stored) - stored
             inner, outer = _halves(lost / layer.scaling[_TRAINED], layer.r[_TRAINED])
             layer.lora_A[_TRAINED].weight.copy_(inner)

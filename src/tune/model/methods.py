@@ -105,15 +105,19 @@ def one_update(weights: dict[str, Any], start: dict[str, Any]) -> dict[str, Any]
     import torch
 
     if all(torch.equal(weights[name], -start[name] if name.endswith(_B) else start[name]) for name in weights):
-        msg = (
-            "A and B are where they began, so the adapter changes nothing: not saved. No optimizer step reached it; "
-            "look at train.learning_rate and train.max_steps, and whether any reply token is left to learn from."
-        )
-        raise NothingLearned(msg)
+        raise nothing_learned()
     return {
         name: torch.cat([tensor, start[name]], dim=1 if name.endswith(_B) else 0).contiguous()
         for name, tensor in weights.items()
     }
+
+
+def nothing_learned() -> NothingLearned:
+    """Return the error of an adapter that was trained to no effect."""
+    return NothingLearned(
+        "A and B are where they began, so the adapter changes nothing: not saved. No optimizer step reached it; "
+        "look at train.learning_rate and train.max_steps, and whether any reply token is left to learn from."
+    )
 
 
 def twice_the_rank(config: Any) -> Any:

@@ -140,10 +140,9 @@ def run_trial(
         "cost/train_tokens": float(fitted.n_tokens),
         **meter.read(),
     }
-    more = (*task.splits.account.notes, *_left_out(tokens), *([adapted.note] if adapted.note else []))
-    end = Eval(index=config.train.evals + 1, step=fitted.steps, loss=tuned.surprise.loss)
-    more += tuple(curve_advice(fitted.losses, (*fitted.evals, end), learning_rate=config.train.learning_rate))
-    outcome = Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=more)
+    own = [adapted.note] if adapted.note else []
+    notes = (*task.splits.account.notes, *_left_out(tokens), *own, *_advice(fitted, tuned, config))
+    outcome = Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=notes)
     write_json(folder / "outcome.json", asdict(outcome))
     if checkpoints:
         checkpoints.clear()
@@ -220,6 +219,12 @@ def _left_out(tokens: TokenTable) -> list[str]:
     n_all, limit = len(tokens.lengths), tokens.max_length
     note = f"{tokens.n_left_out} of {n_all} examples are longer than train.max_length={limit} and were left out."
     return [note] if tokens.n_left_out else []
+
+
+def _advice(fitted: Fitted, tuned: Measured, config: Config) -> list[str]:
+    """Return what the curves make advisable; the last measurement is that of the scores."""
+    end = Eval(index=config.train.evals + 1, step=fitted.steps, loss=tuned.surprise.loss)
+    return list(curve_advice(fitted.losses, (*fitted.evals, end), learning_rate=config.train.learning_rate))
 
 
 def _last_losses(fitted: Fitted) -> float:
