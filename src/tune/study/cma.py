@@ -4,7 +4,6 @@ Optuna keeps it as a pickle in the study's database, and whoever may write there
 """
 
 import json
-import pickle
 import warnings
 from typing import Any
 
@@ -19,20 +18,24 @@ def cma_sampler(seed: int) -> Any:
     class PlainCmaEs(optuna.samplers.CmaEsSampler):  # type: ignore[misc] # optuna is late and untyped here
         """Writes and reads its state without pickles."""
 
-        def _split_optimizer_str(self, optimizer_str: str) -> dict[str, str]:
-            # Optuna has just made these bytes, in this call; they came from nowhere else.
-            optimizer = pickle.loads(bytes.fromhex(optimizer_str))  # noqa: S301
-            split: dict[str, str] = super()._split_optimizer_str(json.dumps(_plain(optimizer.__getstate__())))
-            return split
+        def _init_optimizer(self, *args: Any) -> Any:
+            self._live = super()._init_optimizer(*args)
+            return self._live
 
         def _restore_optimizer(self, completed_trials: Any) -> Any:
             for trial in reversed(completed_trials):
                 parts = {name: part for name, part in trial.system_attrs.items() if name.startswith(_PARTS)}
                 if parts:
-                    optimizer = cmaes.CMA.__new__(cmaes.CMA)
-                    optimizer.__setstate__(_lively(json.loads(self._concat_optimizer_attrs(parts))))
-                    return optimizer
+                    self._live = cmaes.CMA.__new__(cmaes.CMA)
+                    self._live.__setstate__(_lively(json.loads(self._concat_optimizer_attrs(parts))))
+                    return self._live
             return None
+
+        def _split_optimizer_str(self, _pickled: str) -> dict[str, str]:
+            # Told right after the draw's optimizer has learned, and that one was begun or restored above.
+            state = json.dumps(_plain(self._live.__getstate__()))
+            split: dict[str, str] = super()._split_optimizer_str(state)
+            return split
 
         def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
             """Note nothing, and do not warn that constraints are passed over: what breaks one here has no value."""
