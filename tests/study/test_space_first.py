@@ -13,8 +13,8 @@ from tune.errors import ConfigError
 from tune.study.attempts import end, reap
 from tune.study.claim import Claim, claim, enqueue_grid
 from tune.study.signature import sign
-from tune.study.space import grid, parse_space
-from tune.study.storage import open_study
+from tune.study.space import describe, grid, parse_space
+from tune.study.storage import StudyFolder, open_study, snapshot
 
 SPACE = {
     "lora.rank": [4, 16],
@@ -135,3 +135,12 @@ def test_a_first_point_may_name_what_the_configuration_has_anyway() -> None:
     config.sweep.space, config.sweep.first = SPACE, [{"lora.rank": 16, "lora.targets": "all_linear"}]
 
     assert parse_space(config).first == ({"lora.rank": 16},)
+
+
+def test_points_are_shown_with_the_values_that_are_run(tmp_path: Path) -> None:
+    study, config = started(tmp_path, [{"lora.rank": 16, "lora.alpha": 32}])
+
+    waiting = snapshot(study, StudyFolder(runs=tmp_path, name="smoke")).trials[0]
+
+    assert waiting.parameters == {"lora.rank": 16, "lora.alpha": 32}
+    assert describe(parse_space(config), config) == [("first", "lora.rank=16, lora.alpha=32")]

@@ -90,16 +90,16 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
         return _Column(head=head, cells=[cell(trial) for trial in ranked], rank=rank)
 
     def parameter(key: str) -> Callable[[TrialRecord], str]:
-        return lambda trial: _number(trial.parameters.get(key))
+        return lambda trial: _chosen(trial.parameters.get(key))
 
     def change(name: str) -> Callable[[TrialRecord], str]:
         return lambda trial: _change(trial.metrics, name)
 
-    keys = list(ranked[0].parameters)
+    heads = _heads(ranked)
     return [
         _Column(head="", cells=[str(place) for place in range(1, len(ranked) + 1)]),
         column("trial", lambda trial: str(trial.number)),
-        *(column(key.rsplit(".", 1)[-1].replace("_", "\n"), parameter(key)) for key in keys),
+        *(column(head, parameter(key)) for key, head in heads.items()),
         column(study.metric.replace("/", "/\n"), lambda trial: _number(trial.metrics[study.metric])),
         *(
             column(f"{label}\n±{percent} %", change(name), rank=2 if "logprob" in name else 0)
@@ -109,6 +109,14 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
         column("perp-\nlexity", lambda trial: _number(trial.metrics.get("perplexity/domain")), rank=3),
         column("sec-\nonds", lambda trial: f"{trial.metrics['cost/seconds']:.0f}", rank=4),
     ]
+
+
+def _heads(trials: Sequence[TrialRecord]) -> dict[str, str]:
+    """Return the head of every key that varies, also of those that exist at some points only."""
+    keys = list(dict.fromkeys(key for trial in trials for key in trial.parameters))
+    lasts = [key.rsplit(".", 1)[-1] for key in keys]
+    shown = [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
+    return {key: head.replace("_", "\n").replace(".", ".\n") for key, head in zip(keys, shown, strict=True)}
 
 
 def _pruned_lines(study: StudyRecord) -> list[str]:
@@ -207,7 +215,12 @@ def _base_line(trial: TrialRecord) -> str:
 
 
 def _point(trial: TrialRecord) -> str:
-    return " ".join(f"{key.rsplit('.', 1)[-1]}={_number(value)}" for key, value in trial.parameters.items())
+    return " ".join(f"{key.rsplit('.', 1)[-1]}={_chosen(value)}" for key, value in trial.parameters.items())
+
+
+def _chosen(value: Any) -> str:
+    """Return a value of the space; rates of 0.0013 and 0.0008 are not both 0.001."""
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else _number(value)  # noqa: PLR2004
 
 
 def _number(value: Any) -> str:

@@ -16,7 +16,7 @@ from tune.study.attempts import attempt, rejected, root, superseded
 from tune.study.budget import budget_s, spent_s
 from tune.study.database import is_default, open_storage, shown, storage_url
 from tune.study.lock import study_lock
-from tune.study.space import Space, grid, read_space
+from tune.study.space import Space, grid, meant, read_space
 from tune.track.records import StudyRecord, TrialRecord
 
 _FREE = (
@@ -143,14 +143,14 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
     """Return the study as it stands; a trial is shown by its last attempt."""
     config = stored_config(study)
     assert config.sweep is not None
-    attempts = study.get_trials(deepcopy=False)
-    trials = [_trial(t, config, folder) for t in attempts if not superseded(t) and not rejected(t)]
+    space, attempts = read_space(config), study.get_trials(deepcopy=False)
+    trials = [_trial(t, config, space, folder) for t in attempts if not superseded(t) and not rejected(t)]
     return StudyRecord(
         name=study.study_name,
         question=config.sweep.question,
         metric=config.sweep.objective.metric,
         direction=config.sweep.objective.direction.value,
-        n_trials=n_wanted(config, read_space(config)),
+        n_trials=n_wanted(config, space),
         seeds=tuple(config.sweep.seeds),
         n_rejected=sum(map(rejected, attempts)),
         confidence=config.evaluate.confidence,
@@ -161,8 +161,9 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
     )
 
 
-def _trial(trial: Any, config: Config, folder: StudyFolder) -> TrialRecord:
+def _trial(trial: Any, config: Config, space: Space, folder: StudyFolder) -> TrialRecord:
     attrs = trial.user_attrs
+    queued = trial.system_attrs.get("fixed_params", {})
     state = trial.state.name.lower()
     state = attrs.get("ended", "failed") if trial.state.is_finished() else state
     return TrialRecord(
@@ -171,7 +172,7 @@ def _trial(trial: Any, config: Config, folder: StudyFolder) -> TrialRecord:
         reason=attrs.get("reason"),
         message=attrs.get("message", ""),
         seed=attrs.get("seed", config.seed),
-        parameters=attrs.get("point", trial.system_attrs.get("fixed_params", {})),
+        parameters=attrs["point"] if "point" in attrs else meant(space.order, queued, config),
         metrics=attrs.get("metrics", {}),
         run_id=attrs.get("run_id"),
         notes=tuple(attrs.get("notes", ())),

@@ -23,7 +23,7 @@ from tune.study.space.dimension import (
     settings,
     values,
 )
-from tune.study.space.draw import draw, random_points, walk
+from tune.study.space.draw import draw, meant, random_points, walk
 from tune.study.space.first import read_first
 from tune.study.space.order import ancestors, in_order
 from tune.study.space.read import check_conditions, read_dimensions
@@ -193,6 +193,7 @@ def describe(space: Space, config: Config) -> Sequence[tuple[str, str]]:
             words += f"; {left_out.total()} of {len(kept) + left_out.total()} cells are left out"
         rows.append(("rejected", words))
     if space.first:
-        points = (", ".join(f"{key}={value}" for key, value in first.items()) for first in space.first)
+        firsts = (meant(space.order, first, config) for first in space.first)
+        points = (", ".join(f"{key}={value}" for key, value in first.items()) for first in firsts)
         rows.append(("first", "; ".join(points)))
     return rows
