@@ -177,5 +177,7 @@ def test_keys_that_end_alike_are_told_apart_and_rates_are_not_rounded_to_one_num
 
     text = printed(study=dataclasses.replace(STUDY, trials=tuple(trials)))
 
-    assert "train." in text and "evaluate." in text
-    assert "0.0013" in text and "0.0008" in text
+    assert "train." in text
+    assert "evaluate." in text
+    assert "0.0013" in text
+    assert "0.0008" in text
