@@ -90,9 +90,13 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
         # point that was completed to something that is rejected is to be completed again.
         _enqueue(study, config, space)
         trials, waiting = _trials_and_queue(study)
-    wanted, n_rejected = n_wanted(config, space), len({root(trial) for trial in trials if rejected(trial)})
-    if not waiting and len({root(trial) for trial in trials}) - n_rejected >= wanted:
-        return None
+    wanted = n_wanted(config, space)
+    begun = {root(trial) for trial in trials if trial.state.name != "WAITING"}
+    if len(begun - {root(trial) for trial in trials if rejected(trial)}) >= wanted:
+        # What is queued beyond them stays there, where study.n_trials was made less: it may be raised again.
+        waiting = [trial for trial in waiting if root(trial) in begun]
+        if not waiting:
+            return None
     if not waiting and (again := next_repeat(_begun(trials), config, n_wanted=wanted)):
         study.enqueue_trial(dict(again.parameters), user_attrs={"seed": again.seed})
         trials, waiting = _trials_and_queue(study)
@@ -110,7 +114,7 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
         if is_sure
         else make_sampler(kind, space, seed=seed, study_seed=config.study.seed, over=over)
     )
-    trial = study.ask()
+    trial = _begin(study, waiting[0]) if waiting else study.ask()
     reach("claim: asked")
     trial.set_user_attr("worker", worker)
     point = suggest(space, trial, config)
@@ -122,6 +126,16 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     if not seed_is_searched:
         own = replace(own, seed=first_seed(config) if given is None else given)
     return _sign(study, trial, trials, point, own)
+
+
+def _begin(study: Any, waiting: Any) -> Any:
+    """Return the trial that waits in the queue, as running; `ask` would take the one that has waited longest."""
+    import optuna
+
+    number = waiting._trial_id  # noqa: SLF001 - no public way to one of several
+    study._storage.set_trial_state_values(number, state=optuna.trial.TrialState.RUNNING)  # noqa: SLF001
+    study._thread_local.cached_all_trials = None  # noqa: SLF001 - what samplers look at; `ask` forgets it too
+    return optuna.trial.Trial(study, number)
 
 
 def _sign(study: Any, trial: Any, trials: Sequence[Any], point: dict[str, Value], config: Config) -> Claim:
