@@ -34,7 +34,10 @@ REJECTED = "rejected"
 OUT_OF_MEMORY = "oom"
 """Reason that is tried again with smaller pieces: attribute `smaller` of the attempt, `reduced` of its follower."""
 
-_CONSTRAINTS = {REJECTED: "reject"}
+FORBIDDEN = "forbidden"
+"""Reason of a trial whose values do not go together: a rule refuses such a configuration."""
+
+_CONSTRAINTS = {REJECTED: "reject", FORBIDDEN: "rules"}
 _TOO_MUCH = "memory"
 """Constraint that an infeasible trial breaks; samplers that know constraints look elsewhere then."""
 

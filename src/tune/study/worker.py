@@ -20,7 +20,7 @@ from tune.study.attempts import end, let_go, retries_after, root
 from tune.study.claim import Claim, claim
 from tune.study.database import patiently, unless_away
 from tune.study.heart import Heart, die_with_supervisor
-from tune.study.launch import Launcher
+from tune.study.launch import Launcher, forbidden
 from tune.study.machine import limit_own_memory, memory_limit
 from tune.study.prune import Judge
 from tune.study.reaper import reap_and_close
@@ -119,7 +119,8 @@ class Worker:
                     recorder = self._record(claimed, heart)
                 self._stop.check()
                 reach("trial: started")
-                outcome = self._taken(claimed, heart) or self._run(claimed, folder, recorder, heart)
+                outcome = forbidden(self._config, claimed.point) or self._taken(claimed, heart)
+                outcome = outcome or self._run(claimed, folder, recorder, heart)
                 _publish(recorder, self._folder.trial(claimed.root), outcome)
             except (Exception, Interrupted) as error:  # noqa: BLE001 - one trial's bug must not end the study
                 outcome = failed("interrupted", self._stop.asked) if self._stop.asked else failure(error)
