@@ -15,7 +15,7 @@ from tune.failpoint import reach
 from tune.study.attempts import attempt, beat, mend, reject, rejected, root, superseded
 from tune.study.lock import study_lock
 from tune.study.repeats import first_seed, next_repeat
-from tune.study.sampler import make_sampler, passing_sampler
+from tune.study.sampler import KEEPING_COUNT, make_sampler, passing_sampler
 from tune.study.smaller import smaller
 from tune.study.space import Space, Value, configured, grid, read_space, suggest
 from tune.study.storage import n_wanted
@@ -107,12 +107,12 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     fixed = waiting[0].system_attrs["fixed_params"] if waiting else {}
     # What has a seed has a whole point too, and nothing is left to choose.
     given = waiting[0].user_attrs.get("seed") if waiting else None
-    kind = config.study.sampler if given is None else Sampler.random
+    kind = config.study.sampler if given is None or config.study.sampler in KEEPING_COUNT else Sampler.random
     over = _begun if config.sweep and config.sweep.seeds else None
     study.sampler = (
         passing_sampler(space, config, seed, fixed)
         if is_sure
-        else make_sampler(kind, space, seed=seed, study_seed=config.study.seed, over=over)
+        else make_sampler(kind, space, config, seed=seed, over=over)
     )
     trial = _begin(study, waiting[0]) if waiting else study.ask()
     reach("claim: asked")

@@ -8,8 +8,9 @@ in its own learning rate's schedule.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tune.config.objective import Direction
 from tune.config.pruning import Pruner, PruningConfig
-from tune.config.schema import Config, Direction
+from tune.config.schema import Config
 from tune.errors import Pruned
 from tune.study.sampler import unwarned
 from tune.train.evals import Eval
