@@ -8,6 +8,7 @@ from typing import Any
 from tune.config.schema import Config, Sampler
 from tune.errors import StudyError
 from tune.study.cma import cma_sampler
+from tune.study.qmc import qmc_sampler
 from tune.study.repeats import over_means
 from tune.study.space import Space, Value, nothing_left, passing
 
@@ -16,23 +17,30 @@ _GROUPED = {"multivariate": True, "group": True}
 
 
 def make_sampler(
-    kind: Sampler, space: Space, *, seed: int, study_seed: int, over: Callable[[Any], Any] | None = None
+    kind: Sampler,
+    space: Space,
+    config: Config,
+    *,
+    seed: int,
+    nth: int | None,
+    over: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Return a sampler for one draw.
 
     Args:
         kind: study.sampler.
         space: What is drawn from.
+        config: Of the study.
         seed: Of this draw; another draw has another.
-        study_seed: The same in every draw.
+        nth: Place of this draw among the study's draws, from 0; None where a point of the queue is only completed.
         over: Given where points have several seeds and are to be seen by their means: returns, of Optuna's trials, the
             last attempt at each that was begun.
     """
-    sampler = _alone(kind, seed, study_seed, space)
+    sampler = _alone(kind, space, config, seed=seed, nth=nth)
     return over_means(sampler, over) if over else sampler
 
 
-def _alone(kind: Sampler, seed: int, study_seed: int, space: Space) -> Any:
+def _alone(kind: Sampler, space: Space, config: Config, *, seed: int, nth: int | None) -> Any:
     from optuna import samplers
 
     make: dict[Sampler, Callable[[], Any]] = {
@@ -41,13 +49,7 @@ def _alone(kind: Sampler, seed: int, study_seed: int, space: Space) -> Any:
         Sampler.grid: lambda: samplers.RandomSampler(seed=seed),
         Sampler.tpe: lambda: samplers.TPESampler(seed=seed, **(_GROUPED if space.is_conditional else {})),
         Sampler.gp: lambda: samplers.GPSampler(seed=seed, warn_independent_sampling=False),
-        # One sequence for the whole study: how far it has come stands in the storage. The first point is drawn alone.
-        Sampler.qmc: lambda: samplers.QMCSampler(
-            scramble=True,
-            seed=study_seed,
-            independent_sampler=samplers.RandomSampler(seed=seed),
-            warn_independent_sampling=False,
-        ),
+        Sampler.qmc: lambda: samplers.RandomSampler(seed=seed) if nth is None else qmc_sampler(space, config, nth),
         Sampler.cmaes: lambda: cma_sampler(seed),
     }
     with unwarned():
