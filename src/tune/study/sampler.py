@@ -9,6 +9,7 @@ from tune.config.schema import Config, Sampler
 from tune.errors import StudyError
 from tune.study.cma import cma_sampler
 from tune.study.nsga2 import nsga2_sampler
+from tune.study.qmc import qmc_sampler
 from tune.study.repeats import over_means
 from tune.study.space import Space, Value, nothing_left, passing
 
@@ -20,7 +21,13 @@ KEEPING_COUNT = frozenset({Sampler.nsga2})
 
 
 def make_sampler(
-    kind: Sampler, space: Space, config: Config, *, seed: int, over: Callable[[Any], Any] | None = None
+    kind: Sampler,
+    space: Space,
+    config: Config,
+    *,
+    seed: int,
+    nth: int | None,
+    over: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Return a sampler for one draw.
 
@@ -29,14 +36,15 @@ def make_sampler(
         space: What is drawn from.
         config: Of the study.
         seed: Of this draw; another draw has another.
+        nth: Place of this draw among the study's draws, from 0; None where a point of the queue is only completed.
         over: Given where points have several seeds and are to be seen by their means: returns, of Optuna's trials, the
             last attempt at each that was begun.
     """
-    sampler = _alone(kind, seed, config, space)
+    sampler = _alone(kind, space, config, seed=seed, nth=nth)
     return over_means(sampler, over) if over else sampler
 
 
-def _alone(kind: Sampler, seed: int, config: Config, space: Space) -> Any:
+def _alone(kind: Sampler, space: Space, config: Config, *, seed: int, nth: int | None) -> Any:
     from optuna import samplers
 
     make: dict[Sampler, Callable[[], Any]] = {
@@ -45,13 +53,7 @@ def _alone(kind: Sampler, seed: int, config: Config, space: Space) -> Any:
         Sampler.grid: lambda: samplers.RandomSampler(seed=seed),
         Sampler.tpe: lambda: samplers.TPESampler(seed=seed, **(_GROUPED if space.is_conditional else {})),
         Sampler.gp: lambda: samplers.GPSampler(seed=seed, warn_independent_sampling=False),
-        # One sequence for the whole study: how far it has come stands in the storage. The first point is drawn alone.
-        Sampler.qmc: lambda: samplers.QMCSampler(
-            scramble=True,
-            seed=config.study.seed,
-            independent_sampler=samplers.RandomSampler(seed=seed),
-            warn_independent_sampling=False,
-        ),
+        Sampler.qmc: lambda: samplers.RandomSampler(seed=seed) if nth is None else qmc_sampler(space, config, nth),
         Sampler.cmaes: lambda: cma_sampler(seed),
         Sampler.nsga2: lambda: nsga2_sampler(seed, config.study.population),
     }
@@ -74,7 +76,7 @@ def passing_sampler(space: Space, config: Config, seed: int, fixed: Mapping[str,
         raise StudyError(nothing_left(space, config, fixed=fixed))
     kind = config.study.sampler if config.study.sampler in KEEPING_COUNT else Sampler.random
     with unwarned():
-        return optuna.samplers.PartialFixedSampler(point, _alone(kind, seed, config, space))
+        return optuna.samplers.PartialFixedSampler(point, _alone(kind, space, config, seed=seed, nth=None))
 
 
 @contextmanager
