@@ -78,7 +78,7 @@ def test_the_library_too_refuses_the_sampler_that_is_refused(tmp_path: Path) -> 
     study, config = searched(tmp_path, Sampler.cmaes)
 
     with pytest.raises(ValueError, match="multi-objective optimization"):
-        make_sampler(Sampler.cmaes, read_space(config), config, seed=0).sample_relative(study, None, {})
+        make_sampler(Sampler.cmaes, read_space(config), config, seed=0, nth=0).sample_relative(study, None, {})
     with pytest.raises(ConfigError, match=r"study\.sampler=cmaes is not allowed with sweep\.objectives"):
         check(config)
 
@@ -274,6 +274,6 @@ def test_nothing_is_warned_of_where_tpe_searches_for_several(tmp_path: Path) -> 
     conditional = SPACE | {RANK: {"choices": [2, 4], "when": {"quantization.double": [False]}}}
     study, config = searched(tmp_path, Sampler.tpe, space=conditional)
 
-    study.sampler = make_sampler(Sampler.tpe, read_space(config), config, seed=0)
+    study.sampler = make_sampler(Sampler.tpe, read_space(config), config, seed=0, nth=0)
 
     assert len(run(study, config)) == N
