@@ -5,9 +5,10 @@ Ranges are checked in `tune.config.rules`, because a dataclass checks types only
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tune.config.early_stopping import EarlyStoppingConfig
 from tune.config.method import Method
 from tune.config.optimizer import Optimizer
 
@@ -235,6 +236,8 @@ class TrainConfig:
 
     evals: int = 0
     """How often the validation loss is measured on the way, evenly over the steps; the end needs none. At least 0."""
+
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
 
 
 class GeneralKnowledge(StrEnum):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.duration import seconds_of
+from tune.config.early_stopping import impossible_early_stopping
 from tune.config.method_rules import impossible_checkpointing, impossible_method
 from tune.config.objective_rules import impossible_objectives
 from tune.config.optimizer_rules import impossible_optimizer
@@ -76,6 +77,8 @@ RANGES: dict[str, Range] = {
     "train.max_grad_norm": _POSITIVE,
     "train.max_length": _at_least(8),
     "train.evals": _at_least(0),
+    "train.early_stopping.patience": _at_least(1),
+    "train.early_stopping.least_gain": _at_least(0),
     "evaluate.limit": _at_least(1),
     "evaluate.n_shot": _at_least(0),
     "evaluate.batch_size": _at_least(1),
@@ -138,6 +141,7 @@ def _impossible(config: Config) -> Iterator[str]:
     yield from impossible_targets(config.lora)
     yield from impossible_optimizer(config, searched=searched)
     yield from impossible_pruning(config.study.pruner, config.study.pruning, config.train.evals, searched=searched)
+    yield from impossible_early_stopping(config.train, config.study.pruner, config.study.pruning, searched=searched)
     shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
     if evaluate.n_shot > shots:
         yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tune.config.metrics import BEST_STEP, MADE_STEPS, PLANNED_STEPS
 from tune.report.front import front_of
 from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import PointRecord, ranked_points, seed_noise
@@ -63,17 +64,22 @@ def _budget_line(study: StudyRecord) -> str:
 
 
 def print_metrics(metrics: dict[str, float], console: Console) -> None:
-    """Print one trial's metrics: the adapted model, its base, and the change with the half-width of its interval."""
+    """Print one trial's metrics: the adapted model, its base, and the change with the half-width of its interval.
+
+    What of its steps was made and kept is said in a sentence, where that was not all of them anyway.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("metric", "base", "adapted", "change"):
         table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
     for name, value in metrics.items():
-        if "_delta" in name or name.endswith("_base") or "/delta" in name:
+        if "_delta" in name or name.endswith("_base") or "/delta" in name or name in {BEST_STEP, PLANNED_STEPS}:
             continue
         base = metrics.get(f"{name}_base")
         change = _change(metrics, name) or ("" if base is None else f"{value - base:+.3f}")
         table.add_row(name, "" if base is None else _number(base), _number(value), change)
     console.print(table)
+    if BEST_STEP in metrics:
+        console.print(_kept_line(metrics))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +122,7 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
             for label, name in _deltas(ranked[0].metrics)
         ),
         column("eval\nloss", lambda trial: _number(trial.metrics["eval/loss"]), rank=1),
+        *([column("best/\nsteps", _steps, rank=2)] if any(BEST_STEP in trial.metrics for trial in ranked) else []),
         column("perp-\nlexity", lambda trial: _number(trial.metrics.get("perplexity/domain")), rank=3),
         column("sec-\nonds", lambda trial: f"{trial.metrics['cost/seconds']:.0f}", rank=4),
     ]
@@ -131,6 +138,20 @@ def _heads(trials: Sequence[TrialRecord]) -> dict[str, str]:
 
 def _head(metric: str) -> str:
     return metric.replace("/", "/\n")
+
+
+def _kept_line(metrics: dict[str, float]) -> str:
+    """Return how many steps a trial that may end early made, and which weights it kept."""
+    made, planned, best = (int(metrics[name]) for name in (MADE_STEPS, PLANNED_STEPS, BEST_STEP))
+    end = f"it ended early, after step {made} of {planned}" if made < planned else f"it made all {planned} steps"
+    return f"{end}; the weights after step {best} had the lowest eval loss and were kept"
+
+
+def _steps(trial: TrialRecord) -> str:
+    """Return the step of the weights that were kept, and how many were made."""
+    if BEST_STEP not in trial.metrics:
+        return ""
+    return f"{trial.metrics[BEST_STEP]:.0f}/{trial.metrics[MADE_STEPS]:.0f}"
 
 
 def _pruned_lines(study: StudyRecord) -> list[str]:

@@ -29,6 +29,7 @@ def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far
         _objective(config),
         ("trials", f"{n_wanted(config, space)} ({_sampler(config)}), {_seeds(config)}"),
         *([] if config.study.pruner is Pruner.none else [("pruner", _pruner(config))]),
+        *([] if config.train.early_stopping.patience is None else [("early end", _early_end(config))]),
         ("model", f"{config.model.label}, quantization {config.quantization.kind}"),
         ("data", splits.words),
         ("forgetting", _forgetting(config)),
@@ -62,6 +63,15 @@ def _pruner(config: Config) -> str:
     study = config.study
     settings = [f"{name} {getattr(study.pruning, name)}" for name in sorted(READ[study.pruner])]
     return ", ".join([f"{study.pruner}, by eval loss at {config.train.evals} point(s) on the way", *settings])
+
+
+def _early_end(config: Config) -> str:
+    stopping = config.train.early_stopping
+    by = f" by {stopping.least_gain:g}" if stopping.least_gain else ""
+    return (
+        f"of a trial after {stopping.patience} of {config.train.evals} measurement(s) in a row whose eval loss is not "
+        f"lower{by}; each keeps its best weights"
+    )
 
 
 def _forgetting(config: Config) -> str:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from tune.config.recipe import TrainConfig
-from tune.train.checkpoint import evals_until, losses_until, restore_optimizer, restore_random, restore_weights
-from tune.train.course import after_steps, restore_course, with_penalty
+from tune.train.best import Keeper
+from tune.train.checkpoint import Checkpoints, evals_until, losses_until
+from tune.train.course import after_steps, with_penalty
 from tune.train.evals import Eval
 from tune.train.loss import answer_loss
 from tune.train.optimizer import check_device, forget, trainer_arguments
 from tune.train.rates import with_own_rates
+from tune.train.resume import resuming
+from tune.train.stopping import stopping_of
 from tune.train.watch import Follow, watcher
 
 
@@ -24,13 +27,19 @@ class Fitted:
     """What training did."""
 
     steps: int
-    """Optimizer steps."""
+    """Optimizer steps that were made."""
+
+    planned_steps: int
+    """Optimizer steps that there would have been without an early end."""
 
     losses: tuple[float, ...]
     """Training loss of each step, nats a token."""
 
     evals: tuple[Eval, ...]
-    """Measurements of the validation loss on the way."""
+    """Measurements of the validation loss on the way; of the end too where it might have ended early."""
+
+    kept: Eval | None
+    """The measurement whose weights the model has now; None where it simply has the last ones."""
 
     n_tokens: int
     """Tokens that went through the model, padding left out."""
@@ -57,6 +66,8 @@ def fit(
 ) -> Fitted:
     """Train the adapter that is on the model, in place; go on from the newest checkpoint where there is one.
 
+    Where the recipe lets a training end early, the model has the weights of its lowest validation loss afterwards.
+
     Args:
         model: PEFT model, only its adapter asks for gradients; or a model whose own weights do.
         tokenizer: For the pad token.
@@ -71,7 +82,8 @@ def fit(
     """
     check_device(train.optimizer, model.device.type)
     total = n_steps(train, len(rows))
-    watch = watcher(total, follow, evals=train.evals)
+    keeper = _keeper(train, follow)
+    watch = watcher(total, follow, evals=train.evals, keeper=keeper)
     course = follow.course
     if course:
         course.begin(total)
@@ -91,21 +103,38 @@ def fit(
         for name in ("PrinterCallback", "ProgressCallback"):
             for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == name]:
                 trainer.remove_callback(callback)
-        watch.trainer, trainer.course = trainer, course
-        came_from = follow.checkpoints.newest() if follow.checkpoints else None
+        watch.trainer, trainer.course, trainer.is_over = trainer, course, watch.is_over
+        came_from = _newest(follow.checkpoints, keeper)
         if came_from:
             watch.losses, watch.evals.found = losses_until(came_from), evals_until(came_from)
         try:
             trainer.train(resume_from_checkpoint=str(came_from) if came_from else None)
         finally:
             forget(trainer.optimizer)
+        kept = keeper.give_back(watch.evals.found, trainer) if keeper else None
     model.eval()
     return Fitted(
         steps=trainer.state.global_step,
+        planned_steps=total,
         losses=tuple(watch.losses),
         evals=tuple(watch.evals.found),
+        kept=kept,
         n_tokens=round(_n_tokens(rows) * trainer.state.epoch),
     )
+
+
+def _keeper(train: TrainConfig, follow: Follow) -> Keeper | None:
+    stopping = stopping_of(train)
+    if stopping is None:
+        return None
+    assert follow.best is not None, "a training that may end early keeps its best weights"
+    return Keeper(stopping, follow.best, follow.checkpoints)
+
+
+def _newest(checkpoints: Checkpoints | None, keeper: Keeper | None) -> Path | None:
+    if checkpoints is None:
+        return None
+    return checkpoints.newest(keeper.can_follow) if keeper else checkpoints.newest()
 
 
 def _n_tokens(rows: Any) -> int:
@@ -131,7 +160,7 @@ def _trainer_class() -> Any:
     """Return TRL's trainer with a loss that does not make logits for the question, and checkpoints without pickles."""
     from trl import SFTTrainer
 
-    class AnswerTrainer(SFTTrainer):  # type: ignore[misc] # trl is late and untyped here
+    class AnswerTrainer(resuming(SFTTrainer)):  # type: ignore[misc] # trl is late and untyped here
         """Takes the loss on the answer's tokens."""
 
         def compute_loss(
@@ -150,23 +179,6 @@ def _trainer_class() -> Any:
                 warnings.filterwarnings("ignore", "This implementation of AdamW is deprecated", FutureWarning)
                 optimizer = super().create_optimizer(model)
             return optimizer if there_is_one else with_own_rates(optimizer)
-
-        # How transformers goes on from a checkpoint, each part read from our files instead of its pickles.
-
-        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
-            restore_weights(self, Path(resume_from_checkpoint))
-            restore_course(self.course, Path(resume_from_checkpoint))
-
-        def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-            if checkpoint:
-                restore_optimizer(self, Path(checkpoint))
-
-        def _load_rng_state(self, checkpoint: str | None) -> None:
-            if checkpoint:
-                restore_random(Path(checkpoint))
-
-        def _load_scaler(self, checkpoint: str | None) -> None:
-            """Do nothing: no gradient is scaled here, and a scaler.pt would be unpickled."""
 
     return AnswerTrainer
 
