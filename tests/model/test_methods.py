@@ -12,7 +12,8 @@ import torch
 from tune.config import rules
 from tune.config.compose import compose
 from tune.config.method import BEGUN_FROM_WEIGHTS, RATE_FACTOR, WITHOUT_LAYERS, Method
-from tune.config.recipe import Dtype, LoraConfig, QuantizationKind
+from tune.config.recipe import Dtype, LoraConfig, QuantizationConfig, QuantizationKind
+from tune.config.schema import Config
 from tune.errors import AssetError, ConfigError, DataError, Diverged, NothingLearned
 from tune.model.adapt import Adapted, attach, detach, reload, save, settle
 from tune.model.load import Base
@@ -38,7 +39,7 @@ def at_home(method: Method) -> QuantizationKind:
 
 def refusal(method: Method, kind: QuantizationKind) -> str | None:
     try:
-        rules.check(compose([f"lora.method={method}", f"quantization.kind={kind}"]))
+        rules.check(Config(lora=LoraConfig(method=method), quantization=QuantizationConfig(kind=kind)))
     except ConfigError as error:
         return str(error)
     return None
