@@ -7,7 +7,7 @@ import transformers
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Method
+from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Bias, Method
 from tune.config.optimizer import Optimizer
 from tune.config.recipe import Device, ModelConfig, QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
@@ -78,6 +78,28 @@ def test_the_held_parts_of_a_toy_of_two_layers_by_hand() -> None:
     assert found.weights * GIB == pytest.approx((1704 + 4) * 4)
     assert found.adapter * GIB == found.gradients * GIB == pytest.approx(512 * 4)
     assert found.optimizer * GIB == pytest.approx(2 * 512 * 4)
+
+
+def test_what_is_trained_in_full_beside_an_adapter_by_hand() -> None:
+    # Embeddings and head of 32*8 each are two weights of the toy; with biases q, k, v, o and gate, up, down have
+    # 8 + 4 + 4 + 8 + 16 + 16 + 8 = 64 a layer. Each is there twice: as it was loaded, and the float32 that is trained.
+    biased = toy()
+    biased.attention_bias = biased.mlp_bias = True
+    tied = toy()
+    tied.tie_word_embeddings = True
+    plain, config = estimate(toy_config(), toy(), overhead_gib=0), toy_config()
+    config.lora.modules_to_save = "embed_tokens+lm_head"
+    both, one = (estimate(config, sizes, overhead_gib=0) for sizes in (toy(), tied))
+    config.lora.modules_to_save, config.lora.bias = None, Bias.all
+    biases = estimate(config, biased, overhead_gib=0)
+
+    assert both.trainable == plain.trainable + 2 * 256
+    assert one.trainable == plain.trainable + 256, "a tied weight is trained once"
+    assert biases.trainable == plain.trainable + 2 * 64
+    assert both.weights == plain.weights
+    assert (both.adapter - plain.adapter) * GIB == (both.gradients - plain.gradients) * GIB == pytest.approx(512 * 4)
+    assert (both.optimizer - plain.optimizer) * GIB == pytest.approx(2 * 512 * 4)
+    assert both.peak > plain.peak + both.adapter - plain.adapter
 
 
 def test_the_peaks_are_sums_of_their_parts() -> None:

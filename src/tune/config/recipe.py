@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tune.config.early_stopping import EarlyStoppingConfig
-from tune.config.method import Method
+from tune.config.method import Bias, Method
 from tune.config.optimizer import Optimizer
 
 
@@ -109,6 +109,18 @@ class LoraConfig:
 
     alpha_pattern: str | None = None
     """Alphas of some layers, written as in `rank_pattern`. A layer of another rank keeps `alpha` unless it says so."""
+
+    bias: Bias = Bias.none
+    """Which of the base's biases are trained too: none, all (those of norms included), lora_only (of adapted layers).
+
+    A model without biases, as Llama's are, is refused.
+    """
+
+    modules_to_save: str | None = None
+    """Modules that are trained in full beside the adapter and saved with it, joined with +: embed_tokens+lm_head.
+
+    The ends of their names; a weight that two modules share, such as tied embeddings, is trained as one.
+    """
 
     plus_ratio: float = 16.0
     """Learning rate of B over that of A; lora_plus alone reads it. At least 1; its paper advises about 16."""

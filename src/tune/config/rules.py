@@ -10,7 +10,7 @@ from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.duration import seconds_of
 from tune.config.early_stopping import impossible_early_stopping
-from tune.config.method_rules import impossible_checkpointing, impossible_method
+from tune.config.method_rules import impossible_bias, impossible_checkpointing, impossible_method
 from tune.config.objective_rules import impossible_objectives
 from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.pruning import impossible_pruning
@@ -136,6 +136,7 @@ def _impossible(config: Config) -> Iterator[str]:
     searched = frozenset(config.sweep.space if config.sweep else ())
     yield from impossible_data(config.data, searched=searched)
     yield from impossible_method(config.lora, config.quantization, searched=searched)
+    yield from impossible_bias(config.lora, config.model)
     yield from impossible_checkpointing(config.lora, config.train)
     yield from impossible_quantization(config.quantization)
     yield from impossible_targets(config.lora)

@@ -74,7 +74,7 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
         Diverged: A score is NaN or infinite.
     """
     asked, evaluate = task.splits.validation, config.evaluate
-    tokens = _tokens(tokenizer, task)
+    tokens = validation_tokens(tokenizer, task)
     replies = generate_replies(
         model,
         tokenizer,
@@ -107,11 +107,12 @@ def validation_loss(model: Any, tokenizer: Any, config: Config, task: Task, *, o
 
     The call raises Diverged where a log-likelihood is NaN or infinite.
     """
-    tokens = cache(lambda: _tokens(tokenizer, task))  # most trainings never ask
+    tokens = cache(lambda: validation_tokens(tokenizer, task))  # most trainings never ask
     return lambda: _surprise(model, tokenizer, config, tokens(), on=lambda done, total: on("eval", done, total)).loss
 
 
-def _tokens(tokenizer: Any, task: Task) -> list[Tokens]:
+def validation_tokens(tokenizer: Any, task: Task) -> list[Tokens]:
+    """Return the examples that are scored, in tokens."""
     # Only the last answer counts here, whatever is learned: its question's tokens are what a reply is generated from.
     return list(tokenize_all(tokenizer, task.splits.validation, Learn.last))
 

@@ -31,6 +31,7 @@ from tune.trial.measure import Measured, Progress, compare, measure, validation_
 from tune.trial.meter import Meter
 from tune.trial.outcome import Outcome, State
 from tune.trial.prepare import prepare_tokens
+from tune.trial.room import check_room
 from tune.trial.task import Task
 
 
@@ -100,11 +101,12 @@ def run_trial(
         TrialError: It ended without a result; the reason is the error's.
     """
     base, task = bench.base, bench.task
+    tokens = prepare_tokens(config, task.splits, bench.folder, Silent())
+    check_room(config, base, task, tokens)
     meter = Meter(base.device)
     baseline, measure_base = _baseline(config, bench, on)
     with meter.phase("base"):
         baseline.measure_if_free(measure_base)
-    tokens = prepare_tokens(config, task.splits, bench.folder, Silent())
     recorder.tags({f"tune.data.{name}": value for name, value in task.splits.digests.items()})
     recorder.tags({"tune.tokens": tokens.name})
     _seed_everything(config.seed)
