@@ -120,8 +120,9 @@ def detach(adapted: Adapted) -> Base:
     """Return the base without the adapter, as it was before: same weights bit for bit, eval mode, no gradients."""
     if adapted.trained:
         adapted.trained.restore()
-    network = adapted.base.model if adapted.trained else adapted.model.unload()
-    assert network is adapted.base.model
+    network = adapted.base.model
+    if hasattr(adapted.model, "unload"):  # virtual tokens and the model's own weights wrap no layer
+        assert adapted.model.unload() is network
     # What a trainer may have switched on.
     network.activation_checkpointing_disable()
     network.disable_input_require_grads()
