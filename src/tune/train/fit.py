@@ -18,6 +18,8 @@ from tune.train.optimizer import check_device, forget, trainer_arguments
 from tune.train.rates import with_own_rates
 from tune.train.watch import Follow, watcher
 
+_SPECIAL_TOKENS = ("eos_token_id", "bos_token_id", "pad_token_id")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fitted:
@@ -116,12 +118,20 @@ def _n_tokens(rows: Any) -> int:
 
 @contextmanager
 def _own_forward(model: Any) -> Iterator[None]:
-    """Undo what SFTTrainer does to the base: it wraps `forward` anew each time, and here one base has many trials."""
+    """Undo what SFTTrainer does to the base, which has many trials here: it wraps `forward` anew each time.
+
+    And transformers adds the tokenizer's special tokens to the model's settings. The base was scored without them, and
+    generation that is not told where to end would end elsewhere for the adapted model.
+    """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model  # all its own weights are trained
     before = vars(base).get("forward")
+    settings = [kept for kept in (base.config.get_text_config(), base.generation_config) if kept is not None]
+    tokens = [(kept, name, getattr(kept, name, None)) for kept in settings for name in _SPECIAL_TOKENS]
     try:
         yield
     finally:
+        for kept, name, token in tokens:
+            setattr(kept, name, token)
         vars(base).pop("forward", None)
         if before is not None:
             base.forward = before
