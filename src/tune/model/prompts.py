@@ -109,7 +109,9 @@ def begin_prefix_as(model: Any, network: Any, ids: Any) -> None:
     with torch.no_grad():
         output = network(input_ids=ids[None].to(network.device), use_cache=True)
         layers = getattr(getattr(output, "past_key_values", None), "layers", ())
-        kept = [getattr(layer, name, None) for layer in layers for name in ("keys", "values")]  # (1, heads, V, width)
+        kept: list[Any] = [
+            getattr(layer, name, None) for layer in layers for name in ("keys", "values")
+        ]  # (1, heads, V, width)
         _check_room(model.active_peft_config, kept)
         pairs = [tensor[0] for tensor in kept]
         start = torch.stack(pairs).permute(2, 0, 1, 3)  # (V, 2 layers, heads, width), as PEFT takes them apart

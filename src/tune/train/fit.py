@@ -14,7 +14,7 @@ from tune.train.checkpoint import evals_until, losses_until, restore_optimizer, 
 from tune.train.course import after_steps, restore_course, with_penalty
 from tune.train.evals import Eval
 from tune.train.loss import answer_loss
-from tune.train.optimizer import check_device, forget, trainer_arguments
+from tune.train.optimizer import check_device, check_projected, forget, trainer_arguments
 from tune.train.rates import with_own_rates
 from tune.train.watch import Follow, watcher
 
@@ -68,7 +68,7 @@ def fit(
         follow: Is told each step's loss, where to go on from and what to leave behind, and the method's own part.
 
     Raises:
-        ConfigError: The method cannot do with so few steps, or the optimizer needs a GPU.
+        ConfigError: The method cannot do with so few steps, or the optimizer needs a GPU or other layers.
         Diverged: The loss or the gradient norm became NaN or infinite.
     """
     check_device(train.optimizer, model.device.type)
@@ -159,6 +159,7 @@ def _trainer_class() -> Any:
                 # GaLore's own AdamW is a copy of transformers' old one, and warns of itself as that did.
                 warnings.filterwarnings("ignore", "This implementation of AdamW is deprecated", FutureWarning)
                 optimizer = super().create_optimizer(model)
+            check_projected(optimizer, self.model)
             return optimizer if there_is_one else with_own_rates(optimizer)
 
         # How transformers goes on from a checkpoint, each part read from our files instead of its pickles.
