@@ -123,8 +123,10 @@ def detach(adapted: Adapted) -> Base:
     for own in (adapted.trained, adapted.beside):
         if own:
             own.restore()
-    network = adapted.base.model if adapted.trained else adapted.model.unload()
-    assert network is adapted.base.model
+    network = adapted.base.model
+    if hasattr(adapted.model, "unload"):  # virtual tokens and the model's own weights wrap no layer
+        bare = adapted.model.unload()
+        assert bare is network
     # What a trainer may have switched on.
     network.activation_checkpointing_disable()
     network.disable_input_require_grads()

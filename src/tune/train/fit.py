@@ -15,11 +15,13 @@ from tune.train.checkpoint import Checkpoints, evals_until, losses_until
 from tune.train.course import after_steps, with_penalty
 from tune.train.evals import Eval
 from tune.train.loss import answer_loss
-from tune.train.optimizer import check_device, forget, trainer_arguments
+from tune.train.optimizer import check_device, check_projected, forget, trainer_arguments
 from tune.train.rates import with_own_rates
 from tune.train.resume import resuming
 from tune.train.stopping import stopping_of
 from tune.train.watch import Follow, watcher
+
+_SPECIAL_TOKENS = ("eos_token_id", "bos_token_id", "pad_token_id")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +79,7 @@ def fit(
         follow: Is told each step's loss, where to go on from and what to leave behind, and the method's own part.
 
     Raises:
-        ConfigError: The method cannot do with so few steps, or the optimizer needs a GPU.
+        ConfigError: The method cannot do with so few steps, or the optimizer needs a GPU or other layers.
         Diverged: The loss or the gradient norm became NaN or infinite.
     """
     check_device(train.optimizer, model.device.type)
@@ -145,12 +147,20 @@ def _n_tokens(rows: Any) -> int:
 
 @contextmanager
 def _own_forward(model: Any) -> Iterator[None]:
-    """Undo what SFTTrainer does to the base: it wraps `forward` anew each time, and here one base has many trials."""
+    """Undo what SFTTrainer does to the base, which has many trials here: it wraps `forward` anew each time.
+
+    And transformers adds the tokenizer's special tokens to the model's settings. The base was scored without them, and
+    generation that is not told where to end would end elsewhere for the adapted model.
+    """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model  # all its own weights are trained
     before = vars(base).get("forward")
+    settings = [kept for kept in (base.config.get_text_config(), base.generation_config) if kept is not None]
+    tokens = [(kept, name, getattr(kept, name, None)) for kept in settings for name in _SPECIAL_TOKENS]
     try:
         yield
     finally:
+        for kept, name, token in tokens:
+            setattr(kept, name, token)
         vars(base).pop("forward", None)
         if before is not None:
             base.forward = before
@@ -178,6 +188,7 @@ def _trainer_class() -> Any:
                 # GaLore's own AdamW is a copy of transformers' old one, and warns of itself as that did.
                 warnings.filterwarnings("ignore", "This implementation of AdamW is deprecated", FutureWarning)
                 optimizer = super().create_optimizer(model)
+            check_projected(optimizer, self.model)
             return optimizer if there_is_one else with_own_rates(optimizer)
 
     return AnswerTrainer
