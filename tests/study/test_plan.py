@@ -65,6 +65,20 @@ def test_a_range_without_steps_has_no_end_and_a_grid_is_counted_by_hand() -> Non
     assert n_points(parse_space(ranks), ranks) == 4 * 2
 
 
+def test_points_are_counted_without_looking_at_each() -> None:
+    config = compose(["+sweep=smoke", "model=tiny", "study.sampler=random", "study.n_trials=2"])
+    assert config.sweep is not None
+    config.sweep.space = {
+        "data.n_train": {"low": 1, "high": 10**6},
+        "lora.rank": {"low": 1, "high": 10**6},
+        "lora.alpha": {"times": "lora.rank", "choices": [1, 2]},
+        "quantization.kind": ["none", "nf4"],
+        "quantization.double": {"choices": [True, False], "when": {"quantization.kind": ["nf4"]}},
+    }
+
+    assert n_points(parse_space(config), config) == 10**6 * 10**6 * 2 * (1 + 2)
+
+
 def test_cells_that_are_rejected_are_counted_and_not_looked_at() -> None:
     config = compose(["+sweep=rank_alpha", "model=tiny", "sweep.reject='lora.rank > 8'"])
     space = parse_space(config)

@@ -11,7 +11,7 @@ from typing import Any
 from tune import paths
 from tune.config.foreign import check_content, check_permission, check_words
 from tune.config.options import resolve, searched_options
-from tune.config.schema import Config
+from tune.config.schema import Config, SweepConfig
 from tune.errors import ConfigError, nearest
 
 _NO_TRIAL = ("sweep", "study.", "workers.", "track.", "report.", "plan.", "doctor.", "clean.")
@@ -169,12 +169,14 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     if found := re.search(r"Could not (?:find|load) '([^']+)'", text):
         return _unknown_option(found.group(1), text)
     if found := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(found.group(1).lstrip("+~"))
+        return _unknown_key(found.group(1).lstrip("+~"), overrides)
+    if "Unexpected type for root: NoneType" in text:  # a key of what is not there
+        return _unknown_key(next((o.lstrip("+").split("=")[0] for o in overrides if "sweep." in o), "sweep"))
     if found := re.search(r"Error merging override (.+)", text):
         return f"{found.group(1).splitlines()[0]} is not allowed: {cause or text.splitlines()[-1]}."
     if found := re.search(r"has no attribute '([^']+)'", text):
         return _unknown_key(
-            next((o.lstrip("+").split("=")[0] for o in overrides if found.group(1) in o), found.group(1))
+            next((o.lstrip("+").split("=")[0] for o in overrides if found.group(1) in o), found.group(1)), overrides
         )
     if "no viable alternative" in text or "Lexer" in text or "mismatched" in text or "extraneous" in text:
         near = next((o for o in overrides if o in text), " ".join(overrides))
@@ -195,11 +197,22 @@ def _unknown_option(name: str, text: str) -> str:
     return f"{given}: there is no {group} called {option}. {nearest(option, options)}"
 
 
-def _unknown_key(key: str) -> str:
+def _unknown_key(key: str, overrides: Sequence[str] = ()) -> str:
     known = [name for name in leaves(Config()) if not name.startswith("sweep")] + _groups()
+    if key.startswith("sweep.space") and _names_a_sweep(overrides):
+        return (
+            f"{key} is not among what the sweep varies, and keys of sweep.space are not named one by one here. Add to "
+            "it with '+sweep.space={KEY:[VALUE,VALUE]}', or write a sweep of your own in sweep/ of a --config-dir."
+        )
+    if key.startswith("sweep.") and _names_a_sweep(overrides):
+        return f"the key {key} does not exist. {nearest(key, [f'sweep.{one.name}' for one in fields(SweepConfig)])}"
     if key.startswith("sweep"):
         return f"{key}: there is no sweep to change. Name one with +sweep=NAME: {', '.join(sweep_names())}."
     return f"the key {key} does not exist. {nearest(key, known) if _near(key, known) else _keys_of(key, known)}"
+
+
+def _names_a_sweep(overrides: Sequence[str]) -> bool:
+    return any(word.lstrip("+").startswith("sweep=") for word in overrides)
 
 
 def _near(key: str, known: Sequence[str]) -> bool:
