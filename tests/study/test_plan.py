@@ -28,8 +28,9 @@ def plan(*words: str, folder: Path) -> dict[str, Any]:
 
 
 def test_a_grid_is_planned_with_all_its_cells(tmp_path: Path) -> None:
-    found = plan("+sweep=smoke", *SMALL, folder=tmp_path / "runs")
+    found = plan("+sweep=smoke", *SMALL, "lora.rank=64", folder=tmp_path / "runs")
 
+    assert any(note.startswith("No trial is run with lora.rank=64: every point") for note in found["notes"])
     assert (found["n_points"], found["n_trials"], found["n_estimated"]) == (2, 2, 2)
     assert found["first"] == [{"lora.rank": 2, "seed": 0}, {"lora.rank": 4, "seed": 0}]
     # tiny has two blocks; rank 2 on q, k, v, o, gate, up, down of 64, 32 and 128: 2 * 2 * (128+96+96+128+3*192)
