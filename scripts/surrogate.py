@@ -116,7 +116,7 @@ def replay(surrogate: Surrogate, *, seed: int, words: list[str]) -> Replay:
     steps, finals, n_pruned = 0, [], 0
     for number in range(config.study.n_trials or 0):
         own = draw_seed(seed, number)
-        study.sampler = make_sampler(config.study.sampler, space, seed=own, study_seed=seed)
+        study.sampler = make_sampler(config.study.sampler, space, config, seed=own, nth=number)
         trial = study.ask()
         curve = surrogate.train(suggest(space, trial, config))
         *way, end = zip(curve.steps, curve.losses, strict=True)

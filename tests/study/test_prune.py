@@ -11,9 +11,10 @@ from tests.study.test_attempts import DONE, failed, new_study
 from tests.study.test_claims import take
 from tests.study.ward import new_ward
 from tune.config.compose import compose
+from tune.config.objective import Direction
 from tune.config.pruning import READ, Pruner
 from tune.config.rules import check
-from tune.config.schema import Config, Direction
+from tune.config.schema import Config
 from tune.errors import ConfigError, Pruned
 from tune.study.attempts import end, pruned, rejected, root
 from tune.study.claim import Claim, claim
@@ -154,6 +155,70 @@ def test_what_an_earlier_attempt_was_let_pass_is_not_judged_again(tmp_path: Path
 
     with pytest.raises(Pruned):
         Judge(study, again.trial, config)(evals([5.0, 2.9, 2.8]))
+
+
+def cut_off(study: Any, config: Config, losses: list[float]) -> Claim:
+    """Run a trial to its last loss here, lose its worker, and return the claim of the attempt that follows."""
+    claimed = take(study, config)
+    judge = Judge(study, claimed.trial, config)
+    for n in range(1, len(losses) + 1):
+        judge(evals(losses)[:n])
+    end(study, claimed.number, failed("interrupted"), retries=9)
+    again = take(study, config)
+    assert (again.root, again.attempt) == (claimed.root, claimed.attempt + 1)
+    return again
+
+
+@pytest.mark.parametrize("n_cut_off", [0, 1, 3])
+def test_a_trial_competes_once_however_often_it_was_cut_off(tmp_path: Path, n_cut_off: int) -> None:
+    # One in three goes on. 5.0 is alone on the first rung, and so is the lowest there.
+    study, config = searched(tmp_path, "study.pruner=halving", "study.pruning.one_in=3")
+    claimed = take(study, config)
+    for _ in range(n_cut_off):
+        Judge(study, claimed.trial, config)(evals([5.0]))
+        end(study, claimed.number, failed("interrupted"), retries=9)
+        claimed = take(study, config)
+    assert train(study, config, [5.0, 5.0, 5.0, 5.0], claimed=claimed) is None
+
+    # 4.5 is the fifth value on the first rung, of which one goes on. Were 5.0 there twice, two of six would.
+    ends = [train(study, config, [loss] * 4) for loss in (6.0, 4.0, 7.0, 4.5, 4.6)]
+
+    assert ends == [1, None, 1, 1, 1]
+    assert train(study, config, [4.1] * 4) == 3, "of seven it is second, and of the two on the next rung not the lower"
+
+
+def test_each_measurement_is_noted_at_its_own_rung_by_an_attempt_that_follows(tmp_path: Path) -> None:
+    study, config = searched(tmp_path, "study.pruner=halving", "study.pruning.one_in=2")
+    again = cut_off(study, config, [5.0, 4.0])
+
+    Judge(study, again.trial, config)(evals([5.0, 4.0, 3.0]))
+    Judge(study, again.trial, config)(evals([5.0, 4.0, 3.0, 2.0]))
+
+    noted = study.get_trials(deepcopy=False)[again.number].system_attrs
+    rungs = {name: value for name, value in noted.items() if name.startswith("completed_rung")}
+    assert rungs == {"completed_rung_0": -5.0, "completed_rung_1": -4.0, "completed_rung_2": -2.0}
+
+
+def test_a_trial_stays_in_its_bracket_when_it_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    bracket = optuna.pruners.HyperbandPruner._get_bracket_id
+
+    def noting(self: Any, study: Any, trial: Any) -> int:
+        found = int(bracket(self, study, trial))
+        asked.append((trial.number, found))
+        return found
+
+    study, config = searched(tmp_path, "study.pruner=hyperband", "study.pruning.one_in=2")
+    monkeypatch.setattr(optuna.pruners.HyperbandPruner, "_get_bracket_id", noting)
+    for _ in range(6):
+        first = take(study, config)
+        Judge(study, first.trial, config)(evals([5.0]))
+        end(study, first.number, failed("interrupted"), retries=9)
+        assert train(study, config, [5.0, 4.0, 3.0, 2.0], claimed=take(study, config)) in {None, 1, 2, 4}
+
+    assert {number for number, _ in asked} == {0, 2, 4, 6, 8, 10}, "the numbers of first attempts"
+    assert len(set(asked)) == 6, "each with one bracket"
+    assert len({found for _, found in asked}) > 1
 
 
 def test_a_pruned_trial_is_done_is_not_tried_again_and_breaks_no_constraint(tmp_path: Path) -> None:

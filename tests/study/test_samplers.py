@@ -4,13 +4,14 @@ The list of samplers is complete by construction: one that is added to the confi
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
-from tests.study.test_attempts import DONE
+from tests.study.test_attempts import DONE, failed
 from tests.study.test_claims import take
 from tune.config.compose import compose
 from tune.config.schema import Config, Sampler
@@ -48,11 +49,13 @@ def run(study: Any, config: Config, others: tuple[Any, ...] = ()) -> list[dict[s
     """Run to the end, in turn by several processes' views of the study; return the points."""
     views, points, space = (study, *others), [], read_space(config)
     while (claimed := claim(views[len(points) % len(views)], config, space, worker=sign())) is not None:
-        point = dict(claimed.point)
-        score = -abs(math.log10(point[RATE]) + 3) - point[DROPOUT]
-        end(study, claimed.number, DONE, value=score)
-        points.append(point)
+        end(study, claimed.number, DONE, value=score_of(claimed.point))
+        points.append(dict(claimed.point))
     return points
+
+
+def score_of(point: Mapping[str, Any]) -> float:
+    return float(-abs(math.log10(point[RATE]) + 3) - point[DROPOUT])
 
 
 @EVERY
@@ -104,14 +107,59 @@ def test_a_condition_holds(tmp_path: Path, sampler: Sampler) -> None:
     assert all((RANK in point) == (point[DROPOUT] == 0.1) for point in points)
 
 
-def test_a_sequence_spreads_points_better_than_chance(tmp_path: Path) -> None:
-    # After the first point, which is drawn alone, Sobol's first eight have one in each eighth of every dimension.
-    study, config = searched(tmp_path, Sampler.qmc, space={DROPOUT: {"low": 0.0, "high": 0.8}, RATE: SPACE[RATE]})
+FLAT: dict[str, Any] = {DROPOUT: {"low": 0.0, "high": 0.8}, RATE: SPACE[RATE]}
 
-    points = [take(study, config).point for _ in range(9)][1:]
+
+def test_a_sequence_spreads_points_better_than_chance(tmp_path: Path) -> None:
+    # Sobol's first eight have one in each eighth of every dimension, whoever is still running.
+    study, config = searched(tmp_path, Sampler.qmc, space=FLAT)
+
+    points = [take(study, config).point for _ in range(8)]
 
     assert sorted(int(float(point[DROPOUT]) / 0.1) for point in points) == list(range(8))
     assert sorted(int((math.log10(float(point[RATE])) + 5) / 3 * 8) for point in points) == list(range(8))
+
+
+@pytest.mark.parametrize("sampler", [Sampler.qmc, Sampler.cmaes])
+def test_what_was_cut_off_draws_what_it_would_have_drawn_and_moves_nobody(tmp_path: Path, sampler: Sampler) -> None:
+    plain, config = searched(tmp_path / "plain", sampler, n=9, space=FLAT)  # a generation of cmaes is six
+    troubled, _ = searched(tmp_path / "troubled", sampler, n=9, space=FLAT)
+    points = run(plain, config)
+
+    again = []
+    for place in range(8):
+        if place == 2:
+            lost = take(troubled, config)
+            end(troubled, lost.number, failed("interrupted"), retries=9)
+        claimed = take(troubled, config)
+        end(troubled, claimed.number, DONE, value=score_of(claimed.point))
+        again.append(dict(claimed.point))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tune.study.claim.reach", die)
+        with pytest.raises(ConnectionError):
+            take(troubled, config)
+    (undrawn,) = [trial for trial in troubled.get_trials(deepcopy=False) if trial.state.name == "RUNNING"]
+    end(troubled, undrawn.number, failed("interrupted"), retries=9)
+    again.append(dict(take(troubled, config).point))
+
+    assert again == points
+
+
+def die(_place: str) -> None:
+    raise ConnectionError
+
+
+def test_queued_points_and_further_seeds_leave_the_sequence_as_it_is(tmp_path: Path) -> None:
+    plain, config = searched(tmp_path / "plain", Sampler.qmc, space=FLAT)
+    points = run(plain, config)
+
+    firsts, own = searched(tmp_path / "firsts", Sampler.qmc, space=FLAT, first=[{RATE: 1e-3}, {RATE: 1e-4}])
+    assert run(firsts, own)[2:] == points[: N - 2]
+
+    seeded, own = searched(tmp_path / "seeded", Sampler.qmc, n=6, space=FLAT, seeds=[0, 1])
+    assert run(seeded, own) == points[:3] * 2
+    own.study.n_trials = 12
+    assert run(seeded, own) == points[3:6] * 2
 
 
 def test_the_state_of_cmaes_is_no_pickle(tmp_path: Path) -> None:

@@ -15,13 +15,16 @@ from tune.failpoint import reach
 from tune.study.attempts import attempt, beat, mend, reject, rejected, root, superseded
 from tune.study.lock import study_lock
 from tune.study.repeats import first_seed, next_repeat
-from tune.study.sampler import make_sampler, passing_sampler
+from tune.study.sampler import KEEPING_COUNT, make_sampler, passing_sampler
 from tune.study.smaller import smaller
 from tune.study.space import Space, Value, configured, grid, read_space, suggest
 from tune.study.storage import n_wanted
 
 STOPPING = "stopping"
 """Attribute of a study in which no trial is to be started."""
+
+_QUEUED = "fixed_params"
+"""Optuna's attribute of a trial that was put in the queue, with the parameters that it was given."""
 
 _MOST_TOLD = 30
 """Rejected points that a claim tells the sampler of; then it draws until one passes, and tells only that."""
@@ -107,12 +110,12 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     fixed = waiting[0].system_attrs["fixed_params"] if waiting else {}
     # What has a seed has a whole point too, and nothing is left to choose.
     given = waiting[0].user_attrs.get("seed") if waiting else None
-    kind = config.study.sampler if given is None else Sampler.random
+    kind = config.study.sampler if given is None or config.study.sampler in KEEPING_COUNT else Sampler.random
     over = _begun if config.sweep and config.sweep.seeds else None
     study.sampler = (
         passing_sampler(space, config, seed, fixed)
         if is_sure
-        else make_sampler(kind, space, seed=seed, study_seed=config.study.seed, over=over)
+        else make_sampler(kind, space, config, seed=seed, nth=_nth_draw(trials, waiting), over=over)
     )
     trial = _begin(study, waiting[0]) if waiting else study.ask()
     reach("claim: asked")
@@ -218,6 +221,18 @@ def repeat_command(config: Config) -> str:
     threads = os.environ.get("OMP_NUM_THREADS")
     exact = [f"workers.threads={threads}"] if threads else []
     return shlex.join(["python", "-m", "tune", *difference(config), *exact])
+
+
+def _nth_draw(trials: Sequence[Any], waiting: Sequence[Any]) -> int | None:
+    """Return the place of the next draw among the study's draws, from 0; None where the queue has the point.
+
+    Cells, first points and further seeds were put in the queue and not drawn, so they move nothing. Attempts at one
+    trial have one place, whatever became of the earlier ones.
+    """
+    drawn = [trial.number for trial in trials if root(trial) == trial.number and not trial.system_attrs.get(_QUEUED)]
+    if not waiting:
+        return len(drawn)
+    return drawn.index(root(waiting[0])) if root(waiting[0]) in drawn else None
 
 
 def _begun(trials: Sequence[Any]) -> list[Any]:

@@ -3,20 +3,39 @@
 Optuna keeps it as a pickle in the study's database, and whoever may write there could run code on every worker.
 """
 
+import copy
 import json
 import warnings
 from typing import Any
+
+from tune.study.attempts import root
 
 _ARRAY = "array"
 
 
 def cma_sampler(seed: int) -> Any:
-    """Return Optuna's CMA-ES; it goes on with the state that an earlier draw left in the storage."""
+    """Return Optuna's CMA-ES; it goes on with the state that an earlier draw left in the storage.
+
+    Args:
+        seed: Of this draw.
+    """
     import cmaes
     import optuna
 
     class PlainCmaEs(optuna.samplers.CmaEsSampler):  # type: ignore[misc] # optuna is late and untyped here
         """Writes and reads its state without pickles."""
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+            """Return what is drawn together, by the seed alone; an attempt's number, which Optuna adds, moves it."""
+            unnumbered = copy.copy(trial)
+            unnumbered.number = 0
+            return super().sample_relative(study, unnumbered, search_space)
+
+        def _get_trials(self, study: Any) -> Any:
+            """Return what has a value; who follows another attempt belongs to the generation that drew the point."""
+            every = study._storage.get_all_trials(study._study_id, deepcopy=False)  # noqa: SLF001
+            drew = {root(t): t.system_attrs[_GENERATION] for t in every if _GENERATION in t.system_attrs}
+            return [_of_generation(trial, drew.get(root(trial))) for trial in super()._get_trials(study)]
 
         def _init_optimizer(self, *args: Any) -> Any:
             self._live = super()._init_optimizer(*args)
@@ -49,6 +68,17 @@ def cma_sampler(seed: int) -> Any:
 
 _PARTS = "cma:optimizer:"
 """How Optuna's attributes with the state begin."""
+
+
+_GENERATION = "cma:generation"
+
+
+def _of_generation(trial: Any, generation: int | None) -> Any:
+    if generation is None or _GENERATION in trial.system_attrs:
+        return trial
+    seen = copy.copy(trial)
+    seen.system_attrs = {**trial.system_attrs, _GENERATION: generation}
+    return seen
 
 
 def _plain(state: dict[str, Any]) -> dict[str, Any]:

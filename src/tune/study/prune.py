@@ -3,14 +3,20 @@
 Optuna's pruners compare trials at what they call a step. It is the index of a measurement here and not the optimizer
 step: trials of a search differ in batch size and epochs, and after the same share of the training each is equally far
 in its own learning rate's schedule.
+
+They are shown the study through `_Lasting`, where all attempts at a trial are one: an attempt that was cut off would
+compete with the one that follows it, and hyperband, which takes a trial's bracket from its number, would move it.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tune.config.objective import Direction
 from tune.config.pruning import Pruner, PruningConfig
-from tune.config.schema import Config, Direction
+from tune.config.schema import Config
 from tune.errors import Pruned
+from tune.study.attempts import root, superseded
 from tune.study.sampler import unwarned
 from tune.train.evals import Eval
 
@@ -48,14 +54,13 @@ class Judge:
         """
         if self._pruner is None or self._is_repeat:
             return
-        told = self._frozen().intermediate_values
-        for each in evals:
-            if each.index not in told:
-                self._tell(each)
-        # Those that an earlier attempt was let pass are told and not judged again: others may have ended meanwhile.
-        last = evals[-1]
-        if last.index not in told and self._patiently(lambda: self._pruner.prune(self._study, self._frozen())):
-            raise Pruned(step=last.step, loss=last.loss)
+        told = self._patiently(self._frozen).intermediate_values
+        for each in [each for each in evals if each.index not in told]:
+            self._tell(each)
+            # Halving notes in the trial what it is asked about, so it is asked about all. What an earlier attempt was
+            # let pass is not taken back: others may have ended meanwhile.
+            if self._patiently(self._is_worse) and each is evals[-1]:
+                raise Pruned(step=each.step, loss=each.loss)
 
     def _tell(self, found: Eval) -> None:
         storage = self._study._storage  # noqa: SLF001 - `Trial.report` only warns where a call is repeated
@@ -63,8 +68,11 @@ class Judge:
         value = self._sign * found.loss
         self._patiently(lambda: storage.set_trial_intermediate_value(number, found.index, value))
 
+    def _is_worse(self) -> bool:
+        return bool(self._pruner.prune(_lasting(self._study), _by_root(self._frozen())))
+
     def _frozen(self) -> Any:
-        return self._patiently(lambda: self._study.get_trials(deepcopy=False))[self._trial.number]
+        return self._study.get_trials(deepcopy=False)[self._trial.number]
 
 
 def pruner_of(kind: Pruner, pruning: PruningConfig, *, n_evals: int) -> Any:
@@ -89,3 +97,30 @@ def pruner_of(kind: Pruner, pruning: PruningConfig, *, n_evals: int) -> Any:
     }
     with unwarned():
         return make[kind]()
+
+
+class _Lasting:
+    """Optuna's storage without the attempts that others follow; each trial has the number of its first attempt."""
+
+    def __init__(self, storage: Any) -> None:
+        self._real = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def get_all_trials(self, study_id: int, deepcopy: bool = True, states: Any = None) -> list[Any]:
+        """Return the trials, as Optuna's storages do."""
+        every = self._real.get_all_trials(study_id, deepcopy=deepcopy, states=states)
+        return [_by_root(trial) for trial in every if not superseded(trial)]
+
+
+def _lasting(study: Any) -> Any:
+    from optuna import Study
+
+    return Study(study_name=study.study_name, storage=_Lasting(study._storage))  # noqa: SLF001
+
+
+def _by_root(trial: Any) -> Any:
+    seen = copy.copy(trial)
+    seen.number = root(trial)
+    return seen

@@ -8,31 +8,43 @@ from typing import Any
 from tune.config.schema import Config, Sampler
 from tune.errors import StudyError
 from tune.study.cma import cma_sampler
+from tune.study.nsga2 import nsga2_sampler
+from tune.study.qmc import qmc_sampler
 from tune.study.repeats import over_means
 from tune.study.space import Space, Value, nothing_left, passing
 
 _GROUPED = {"multivariate": True, "group": True}
 """Keys that exist together are drawn together."""
 
+KEEPING_COUNT = frozenset({Sampler.nsga2})
+"""Samplers that must see every trial, also one whose point is given: each is one of a generation."""
+
 
 def make_sampler(
-    kind: Sampler, space: Space, *, seed: int, study_seed: int, over: Callable[[Any], Any] | None = None
+    kind: Sampler,
+    space: Space,
+    config: Config,
+    *,
+    seed: int,
+    nth: int | None,
+    over: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Return a sampler for one draw.
 
     Args:
-        kind: study.sampler.
+        kind: study.sampler, or another where nothing is left to choose.
         space: What is drawn from.
+        config: Of the study.
         seed: Of this draw; another draw has another.
-        study_seed: The same in every draw.
+        nth: Place of this draw among the study's draws, from 0; None where a point of the queue is only completed.
         over: Given where points have several seeds and are to be seen by their means: returns, of Optuna's trials, the
             last attempt at each that was begun.
     """
-    sampler = _alone(kind, seed, study_seed, space)
+    sampler = _alone(kind, space, config, seed=seed, nth=nth)
     return over_means(sampler, over) if over else sampler
 
 
-def _alone(kind: Sampler, seed: int, study_seed: int, space: Space) -> Any:
+def _alone(kind: Sampler, space: Space, config: Config, *, seed: int, nth: int | None) -> Any:
     from optuna import samplers
 
     make: dict[Sampler, Callable[[], Any]] = {
@@ -41,14 +53,9 @@ def _alone(kind: Sampler, seed: int, study_seed: int, space: Space) -> Any:
         Sampler.grid: lambda: samplers.RandomSampler(seed=seed),
         Sampler.tpe: lambda: samplers.TPESampler(seed=seed, **(_GROUPED if space.is_conditional else {})),
         Sampler.gp: lambda: samplers.GPSampler(seed=seed, warn_independent_sampling=False),
-        # One sequence for the whole study: how far it has come stands in the storage. The first point is drawn alone.
-        Sampler.qmc: lambda: samplers.QMCSampler(
-            scramble=True,
-            seed=study_seed,
-            independent_sampler=samplers.RandomSampler(seed=seed),
-            warn_independent_sampling=False,
-        ),
+        Sampler.qmc: lambda: samplers.RandomSampler(seed=seed) if nth is None else qmc_sampler(space, config, nth),
         Sampler.cmaes: lambda: cma_sampler(seed),
+        Sampler.nsga2: lambda: nsga2_sampler(seed, config.study.population),
     }
     with unwarned():
         return make[kind]()
@@ -67,8 +74,9 @@ def passing_sampler(space: Space, config: Config, seed: int, fixed: Mapping[str,
     point = passing(space, config, seed=seed, fixed=fixed)
     if point is None:
         raise StudyError(nothing_left(space, config, fixed=fixed))
+    kind = config.study.sampler if config.study.sampler in KEEPING_COUNT else Sampler.random
     with unwarned():
-        return optuna.samplers.PartialFixedSampler(point, optuna.samplers.RandomSampler(seed=seed))
+        return optuna.samplers.PartialFixedSampler(point, _alone(kind, space, config, seed=seed, nth=None))
 
 
 @contextmanager

@@ -231,17 +231,24 @@ class Worker:
         return True
 
     def _how(self, outcome: Outcome) -> tuple[Outcome, dict[str, Any]]:
-        assert self._config.sweep is not None
         if outcome.state is State.complete:
-            metric = self._config.sweep.objective.metric
-            value = outcome.metrics[metric]
-            if math.isfinite(value):
-                return outcome, {"value": value}
-            outcome = failed("diverged", f"the objective {metric} is {value}.")
+            outcome, values = told_values(outcome, self._config)
+            if values is not None:
+                return outcome, {"value": values}
         return outcome, {"retries": retries_after(outcome.reason, self._config)}
 
     def _patiently(self, action: Callable[[], T]) -> T:
         return patiently(action, limit_s=self._config.study.storage_wait_s, give_up=self._is_stopping)
+
+
+def told_values(outcome: Outcome, config: Config) -> tuple[Outcome, list[float] | None]:
+    """Return a complete trial's outcome with its objectives; where one is NaN or infinite, a failure and none."""
+    assert config.sweep is not None
+    values = {one.metric: outcome.metrics[one.metric] for one in config.sweep.all_objectives}
+    wrong = [f"{metric} is {value}" for metric, value in values.items() if not math.isfinite(value)]
+    if wrong:
+        return failed("diverged", f"the objective {', and '.join(wrong)}."), None
+    return outcome, list(values.values())
 
 
 def check_room(runs: Path, config: Config) -> None:
