@@ -19,7 +19,7 @@ from tune.study.machine import memory_limit, n_workers, sees_gpu
 from tune.study.needs import refuse_missing
 from tune.study.space import Space, configured, parse_space
 from tune.study.storage import n_wanted
-from tune.study.summary import dimension_words
+from tune.study.summary import dimension_words, overridden
 from tune.study.timing import measure_time
 from tune.track.plan_record import DiskRecord, LeftOutRecord, PlanRecord, SizeRecord
 from tune.trial.sizes import Sized, Sizes, is_fetched, measure_sizes
@@ -130,6 +130,8 @@ def _notes(config: Config, space: Space | None, sizes: Sizes, limit: float | Non
         notes.append(_SOME.format(n=sizes.n_different, tried=tried))
     if config.plan.probe and config.train.early_stopping.patience is not None:
         notes.append(_EARLY.format(patience=config.train.early_stopping.patience))
+    if space and (words := overridden(space, config)):
+        notes.append(f"No trial is run with {' '.join(words)}: every point of sweep.space has a value of its own.")
     notes += [f"Not estimated, {n} of {tried}: {why}" for why, n in sizes.refused.items()]
     if not _on_gpu(config) and config.model.device is Device.auto:
         notes.append(_CPU)
