@@ -170,6 +170,33 @@ def test_it_trains_the_biases_that_peft_trains(biased: Load, learn: Learn, bias:
     assert learn(ours.model, 4) == pytest.approx(learn(theirs, 4), abs=1e-6)
 
 
+def test_a_gpt2_trains_the_biases_of_its_norms_and_transposed_layers_too(
+    base: Base, ask: Ask, learn: Learn, tmp_path: Path
+) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    network = GPT2LMHeadModel(GPT2Config(vocab_size=64, n_positions=40, n_embd=16, n_layer=2, n_head=2))
+    gpt2 = replace(base, model=network.eval().requires_grad_(requires_grad=False))
+    weights, before = everything(network), ask(network)
+    plain = attach(gpt2, recipe(Method.lora), seed=0)
+    detach(plain)
+
+    adapted = attach(gpt2, with_beside(Method.lora, Bias.all, "ln_f"), seed=0)
+    # a block: c_attn 48, c_proj 16, two norms of 16, c_fc 64, c_proj 16; and ln_f with weight and bias of 16
+    assert adapted.trainable == plain.trainable + 2 * (48 + 16 + 2 * 16 + 64 + 16) + 2 * 16
+    assert adapted.note is not None
+    assert "Trained in full beside the adapter: 13 biases and ln_f; 384 parameters." in adapted.note
+    learn(adapted.model, 4)
+    logits = ask(adapted.model)
+    save(adapted, tmp_path / "adapter")
+    detach(adapted)
+
+    assert same(everything(network), weights)
+    assert torch.equal(ask(network), before)
+    assert torch.equal(ask(reload(gpt2, tmp_path / "adapter").model), logits)
+
+
 def test_an_untied_head_is_trained_alone(base: Base, learn: Learn) -> None:
     network = base.model
     embeddings = network.get_input_embeddings().weight.clone()

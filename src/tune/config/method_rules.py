@@ -12,6 +12,7 @@ _READ_BY = {
     "virtual_tokens": (Method.prompt, Method.prefix),
 }
 _METHODS = frozenset({"lora", "lora.method"})
+_MODELS = frozenset({"model", "model.path", "model.embedded"})
 _FIRST_RANKS = frozenset({"lora.rank", "lora.initial_rank"})
 """Where one of them is searched, a point's own values are checked."""
 
@@ -103,9 +104,9 @@ def _nothing_beside(lora: LoraConfig, searched: frozenset[str]) -> Iterator[str]
             )
 
 
-def impossible_bias(lora: LoraConfig, model: ModelConfig) -> Iterator[str]:
+def impossible_bias(lora: LoraConfig, model: ModelConfig, *, searched: frozenset[str]) -> Iterator[str]:
     """Yield why there is no bias to train, where that is known before the model is read."""
-    if lora.bias is not Bias.none and not model.path:
+    if lora.bias is not Bias.none and not model.path and not searched & _MODELS:
         yield (
             f"lora.bias={lora.bias} is not allowed with model.embedded={model.embedded}: it is a Llama, whose layers "
             "have no bias, so nothing more would be trained. Leave lora.bias out, or take a model whose layers have "

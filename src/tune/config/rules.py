@@ -136,7 +136,7 @@ def _impossible(config: Config) -> Iterator[str]:
     searched = frozenset(config.sweep.space if config.sweep else ())
     yield from impossible_data(config.data, searched=searched)
     yield from impossible_method(config.lora, config.quantization, searched=searched)
-    yield from impossible_bias(config.lora, config.model)
+    yield from impossible_bias(config.lora, config.model, searched=searched)
     yield from impossible_checkpointing(config.lora, config.train)
     yield from impossible_quantization(config.quantization)
     yield from impossible_targets(config.lora)
