@@ -67,7 +67,7 @@ def _budget_line(study: StudyRecord) -> str:
 def print_metrics(metrics: dict[str, float], console: Console) -> None:
     """Print one trial's metrics: the adapted model, its base, and the change with the half-width of its interval.
 
-    What of its steps was made and kept is said in a sentence, where that was not all of them anyway.
+    Where it might have ended early, a sentence says how many steps it made and which weights it kept.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("metric", "base", "adapted", "change"):
