@@ -28,7 +28,7 @@ from tune.train.fit import Fitted, fit
 from tune.train.watch import Follow
 from tune.trial.baseline import Baseline, fingerprint
 from tune.trial.measure import Measured, Progress, compare, measure, validation_loss
-from tune.trial.meter import Meter
+from tune.trial.meter import Meter, give_back_freed
 from tune.trial.outcome import Outcome, State
 from tune.trial.prepare import prepare_tokens
 from tune.trial.room import check_room
@@ -68,6 +68,7 @@ def open_bench(config: Config, task: Task, *, folder: Path | str) -> Bench:
     """
     quiet_libraries()
     base = load_base(config.model, config.quantization, folder=folder)
+    give_back_freed()
     apply_template(base.tokenizer, config.data.template)
     return Bench(base=base, task=task, folder=Path(folder), model_key=model_key(config))
 
