@@ -414,3 +414,11 @@ def test_a_method_that_cannot_begin_leaves_the_base_for_the_next_trial(base: Bas
     assert same(everything(base.model), weights)
     assert torch.equal(ask(base.model), before)
     detach(attach(base, recipe(Method.lora), seed=0))
+
+
+def test_a_layer_that_eva_gives_no_rank_is_no_target(base: Base) -> None:
+    adapted = attach(base, LoraConfig(method=Method.eva, rank=1, alpha=2), seed=0, rows=ROWS)
+
+    wrapped = [name for name, module in adapted.model.get_base_model().named_modules() if hasattr(module, "lora_A")]
+    assert len(wrapped) < 14, "seven layers in each of two blocks; where one gets two ranks another gets none"
+    assert list(adapted.targets) == wrapped

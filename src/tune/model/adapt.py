@@ -87,9 +87,11 @@ def attach(base: Base, lora: LoraConfig, *, seed: int, rows: Any = None) -> Adap
     adapted = _wrap(base, settings, targets=chosen.names, note=chosen.note)
     with _detached_if_it_fails(adapted):
         methods.begin(adapted.model, lora, folder=base.folder, rows=rows, seed=seed)
-        if lora.method is Method.eva:  # which has shared the ranks out anew
+        if lora.method is Method.eva:  # which has shared the ranks out anew, and some layers may have got none
             trainable, total = adapted.model.get_nb_trainable_parameters()
-            adapted = replace(adapted, trainable=trainable, total=total)
+            kept = adapted.model.peft_config[methods.TRAINED].target_modules
+            names = chosen.names if len(kept) == len(layers) else tuple(name for name in layers if name in kept)
+            adapted = replace(adapted, targets=names, trainable=trainable, total=total)
         course = adalora.Course(adapted.model) if adalora.is_on(adapted.model) else None
         begun = adapter_tensors.copies(adapted.model) if lora.method is Method.loftq else None
         return _with_beside(replace(adapted, course=course, start=begun), choice)
