@@ -163,6 +163,7 @@ def test_a_study_may_go_on_with_more_seeds(tmp_path: Path) -> None:
         (["sweep.seeds=[3]"], "For a single one, set seed"),
         (["sweep.seeds=[-1, 2]"], "of 0 or more"),
         (["sweep.seeds=[0, 1]", "seed=4"], "seed=4 has no effect with sweep.seeds=[0, 1]"),
+        (["sweep.seeds=[0, 1]", "study.pruner=halving"], "is not allowed with sweep.seeds in a grid"),
         (["sweep.seeds=[0, 1]", "+sweep.space.seed=[0, 1]"], "sweep.space has seed, and sweep.seeds is set too"),
     ],
 )

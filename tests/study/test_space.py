@@ -93,3 +93,19 @@ def test_a_drawn_value_lies_in_its_range(low: int, width: int, seed: int) -> Non
 
     assert low <= point["lora.rank"] <= low + width
     assert isinstance(point["lora.rank"], int)
+
+
+def test_a_value_that_goes_with_all_that_is_searched_beside_it_is_taken() -> None:
+    config = sweep({"lora.method": ["loftq", "lora"], "quantization.kind": ["nf4", "fp4"]})
+
+    assert len(grid(parse_space(config), config)) == 4
+
+
+def test_values_of_two_keys_that_do_not_go_together_are_refused_with_the_way_to_leave_them_out() -> None:
+    config = sweep({"lora.method": ["loftq", "lora"], "quantization.kind": ["none", "nf4"]})
+    assert config.sweep is not None
+
+    with pytest.raises(ConfigError, match=r"lora.method=loftq, quantization.kind=none: .* Or name .* in sweep.reject"):
+        parse_space(config)
+    config.sweep.reject = "lora.method == 'loftq' and quantization.kind == 'none'"
+    assert len(grid(parse_space(config), config)) == 3

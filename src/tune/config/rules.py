@@ -13,7 +13,7 @@ from tune.config.early_stopping import impossible_early_stopping
 from tune.config.method_rules import impossible_bias, impossible_checkpointing, impossible_method
 from tune.config.objective_rules import impossible_objectives
 from tune.config.optimizer_rules import impossible_optimizer
-from tune.config.pruning import impossible_pruning
+from tune.config.pruning import Pruner, impossible_pruning
 from tune.config.quantization_rules import impossible_quantization
 from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, RetriesConfig, Sampler
@@ -176,6 +176,12 @@ def _impossible_seeds(config: Config) -> Iterator[str]:
         )
     if config.seed:
         yield f"seed={config.seed} has no effect with sweep.seeds={seeds}: put it in that list, or leave it out."
+    if config.study.sampler is Sampler.grid and config.study.pruner is not Pruner.none:
+        yield (
+            f"study.pruner={config.study.pruner} is not allowed with sweep.seeds in a grid, which runs every cell with "
+            "every seed: the mean of one that was stopped would be that of its other seeds. Take study.pruner=none, or "
+            "study.sampler=random or tpe, which give it no further ones."
+        )
     if config.sweep and "seed" in config.sweep.space:
         yield "sweep.space has seed, and sweep.seeds is set too: leave one out. Seeds are averaged, a space is not."
 

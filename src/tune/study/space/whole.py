@@ -174,13 +174,42 @@ def _try_out(dimension: Dimension, space: Space, config: Config) -> None:
     before = ancestors(dimension, space.order, config)
     there = (point for _, point in walk(before, config, corners) if exists(dimension, point, config))
     contexts = list(itertools.islice(there, _MOST_DRAWS))
-    for context in contexts[:: math.ceil(len(contexts) / _MOST_CONTEXTS) or 1]:
+    for context in _some(contexts):
         for drawn in corners(dimension):
             point = {**context, dimension.key: as_run(dimension, drawn, context, config)}
-            if space.rejected_by(point, config) is None:
-                rules.check(configured(config, point))
+            if space.rejected_by(point, config) is None and (error := _refusal(point, config)):
+                _try_whole(dimension, drawn, space, config, error)
     for drawn in () if contexts else corners(dimension):  # not here, but the same sweep may be asked of another model
         with_values(config, {dimension.key: as_run(dimension, drawn, {}, config)})
+
+
+def _try_whole(dimension: Dimension, drawn: Value, space: Space, config: Config, error: ConfigError) -> None:
+    """Raise the error, unless the other dimensions always have values that the value goes with."""
+    every = itertools.islice(walk(space.order, config, corners), _MOST_DRAWS)
+    with_it = [point for cell, point in every if cell.get(parameter(dimension)) == drawn]
+    points = _some([point for point in with_it if space.rejected_by(point, config) is None])
+    refusals = [_refusal(point, config) for point in points]
+    if not all(refusals):
+        first = next((one for one in zip(refusals, points, strict=True) if one[0]), None)
+        if first is None:
+            return
+        where = ", ".join(f"{key}={value}" for key, value in first[1].items())
+        msg = f"sweep.space has {where}: {first[0]} Or name such points in sweep.reject: the others can be run."
+        raise ConfigError(msg) from error
+    raise error
+
+
+def _refusal(point: Point, config: Config) -> ConfigError | None:
+    try:
+        rules.check(configured(config, point))
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _some(points: Sequence[dict[str, Value]]) -> Sequence[dict[str, Value]]:
+    """Return a dozen that lie evenly among them."""
+    return points[:: math.ceil(len(points) / _MOST_CONTEXTS) or 1]
 
 
 def describe(space: Space, config: Config) -> Sequence[tuple[str, str]]:
