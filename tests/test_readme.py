@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tune.cli import COMMANDS
+from tune.commands import COMMANDS
 from tune.config import rules
 from tune.config.compose import compose
 from tune.words import read_words

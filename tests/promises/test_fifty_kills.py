@@ -46,7 +46,7 @@ def test_fifty_random_kills_change_nothing(runs: Path, tmp_path: Path, evidence)
     began = time.monotonic()
     study = started(*THIRTY, folder=runs)
     while sum(killed.values()) < N_KILLS:
-        time.sleep(chance.uniform(0.5, 8))  # a worker is there after about five seconds
+        time.sleep(chance.uniform(0.5, 6))  # a worker is there after about five seconds
         if study.poll() is not None:
             assert not finished(runs), f"all trials had ended after {sum(killed.values())} kills"
             study = started(*THIRTY, folder=runs)

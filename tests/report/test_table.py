@@ -153,3 +153,31 @@ def test_seeds_are_shown_as_means_with_what_the_seed_alone_does() -> None:
         "seeds that differ by less than 0.413 cannot be told apart at 90 %. The first two differ by 0.100: they cannot "
         "be told apart." in " ".join(text.split())
     )
+
+
+def test_a_key_that_the_best_trial_has_not_has_a_column_too() -> None:
+    best, other = STUDY.trials[1], STUDY.trials[0]
+    other = dataclasses.replace(other, parameters={**other.parameters, "quantization.double": True})
+
+    lines = [
+        " ".join(line.split()) for line in printed(study=dataclasses.replace(STUDY, trials=(best, other))).split("\n")
+    ]
+
+    assert any(line.startswith("1 1 8 0.0001 0.500") for line in lines)
+    assert any(line.startswith("2 0 4 0.0001 True 0.375") for line in lines)
+
+
+def test_keys_that_end_alike_are_told_apart_and_rates_are_not_rounded_to_one_number() -> None:
+    trials = [
+        dataclasses.replace(
+            one, parameters={"train.batch_size": 2, "evaluate.batch_size": 4, "train.learning_rate": rate}
+        )
+        for one, rate in zip(STUDY.trials[:2], (0.0013, 0.0008), strict=True)
+    ]
+
+    text = printed(study=dataclasses.replace(STUDY, trials=tuple(trials)))
+
+    assert "train." in text
+    assert "evaluate." in text
+    assert "0.0013" in text
+    assert "0.0008" in text

@@ -211,3 +211,21 @@ def test_a_claim_that_nobody_knows_of_is_let_go(tmp_path: Path) -> None:
 
     again = take(study, config)
     assert (again.root, again.attempt, again.point) == (first.root, 2, first.point)
+
+
+def test_a_grid_that_is_made_smaller_leaves_the_rest_in_the_queue_and_a_retry_in_it(tmp_path: Path) -> None:
+    words = ["study.retries.lost=1", "study.n_trials=null"]
+    study, config = new_study(tmp_path, *words)
+    assert config.sweep is not None
+    first = take(study, config)
+    end(study, first.number, failed("lost"), retries=1)
+    config.study.n_trials = 1
+
+    again = take(study, config)
+    nothing = claim.claim(study, config, parse_space(config), worker=sign())
+    config.study.n_trials = 2
+    second = take(study, config)
+
+    assert (again.root, again.attempt, again.point) == (first.root, 2, first.point)
+    assert nothing is None
+    assert second.point == {"lora.rank": 4}

@@ -13,7 +13,12 @@ from tune.config.compose import compose
 from tune.config.schema import Config
 from tune.errors import ConfigError
 from tune.model.memory import Estimate
-from tune.study.launch import Launcher, correction
+from tune.study.attempts import end, retries_after
+from tune.study.claim import claim
+from tune.study.launch import Launcher, correction, forbidden
+from tune.study.signature import sign
+from tune.study.space import parse_space
+from tune.study.storage import open_study
 from tune.trial.outcome import Outcome, State
 
 GREEDY = [
@@ -137,3 +142,24 @@ def test_a_trial_that_ran_out_is_tried_once_more_in_smaller_pieces(tmp_path: Pat
     ).tags
     assert tags["tune.reduced"].startswith("train.batch_size=320")
     assert tags["tune.command"] == trials[0]["command"]
+
+
+def test_values_that_do_not_go_together_are_not_launched_and_the_sampler_is_told(tmp_path: Path) -> None:
+    config = compose(["+sweep=smoke", "sweep.seeds=[0,1]", "study.sampler=grid"])
+    assert config.sweep is not None
+    config.sweep.space = {"lora.method": ["lora", "prefix"], "train.gradient_checkpointing": [False, True]}
+    study, _ = open_study(config, tmp_path)
+    space = parse_space(config)
+    claimed = [claim(study, config, space, worker=sign()) for _ in range(5)]
+
+    found = [forbidden(config, one.point) for one in claimed if one]
+
+    assert [one is None for one in found] == [True, True, True, False, True], "a further seed is nothing to refuse"
+    refused = found[3]
+    assert refused is not None
+    assert (refused.state, refused.reason) == (State.infeasible, "forbidden")
+    assert refused.message.startswith("it was not launched: train.gradient_checkpointing=true is not allowed with ")
+    assert refused.message.endswith("With sweep.reject such points are not drawn.")
+    end(study, 3, refused, retries=retries_after(refused.reason, config))
+    assert study.trials[3].state.name == "PRUNED"
+    assert study.trials[3].constraints == {"rules": 1.0}

@@ -11,9 +11,10 @@ from tests.study.test_attempts import DONE, failed, new_study
 from tests.study.test_claims import take
 from tests.study.ward import new_ward
 from tune.config.compose import compose
+from tune.config.objective import Direction
 from tune.config.pruning import READ, Pruner
 from tune.config.rules import check
-from tune.config.schema import Config, Direction
+from tune.config.schema import Config
 from tune.errors import ConfigError, Pruned
 from tune.study.attempts import end, pruned, rejected, root
 from tune.study.claim import Claim, claim

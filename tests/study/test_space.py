@@ -48,6 +48,12 @@ def test_a_tied_key_is_a_multiple_of_another_key() -> None:
         ({"train.learning_rate": {"low": 0.0, "high": 1e-5, "log": True}}, "starts above 0"),
         ({"train.learning_rate": {"low": "1e-5", "high": 1e-3}}, "must be numbers"),
         ({"train.learning_rate": {"low": 1e-5}}, "give a list"),
+        ({"lora.rank": {"low": 4, "high": 64, "step": 0.5}}, "lora.rank=4.5 is not allowed"),
+        (
+            {"lora.rank": {"low": 1, "high": 10, "step": 4}},
+            "do not end at high=10, and both ends are included. Take high=9",
+        ),
+        ({"lora.rank": {"low": 2, "high": 8, "log": "false"}}, "must be true or false, without quotes"),
         ({"lora.alpha": {"times": "lora.rnk", "choices": [1]}}, "lora.rnk"),
         ({"lora.alpha": {"times": "lora.targets", "choices": [1]}}, "no number"),
         ({"lora.alpha": {"times": "lora.rank", "choices": [-1]}}, "above 0"),

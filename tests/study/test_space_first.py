@@ -13,8 +13,8 @@ from tune.errors import ConfigError
 from tune.study.attempts import end, reap
 from tune.study.claim import Claim, claim, enqueue_grid
 from tune.study.signature import sign
-from tune.study.space import grid, parse_space
-from tune.study.storage import open_study
+from tune.study.space import describe, grid, parse_space
+from tune.study.storage import StudyFolder, open_study, snapshot
 
 SPACE = {
     "lora.rank": [4, 16],
@@ -129,9 +129,51 @@ def test_a_first_point_outside_the_space_is_refused(first: dict, words: str) -> 
         parse_space(config)
 
 
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        ([{"lora.targets": "all_linear"}], r"first\[0\]=.* names no key of sweep.space"),
+        ([{"lora.rank": 4}, {"lora.rank": 4}], r"first\[1\]=.* is sweep.first\[0\] again"),
+    ],
+)
+def test_a_first_point_that_says_nothing_new_is_refused(first: list[dict], words: str) -> None:
+    config = sweep({"lora.rank": [4, 16]})
+    assert config.sweep is not None
+    config.sweep.first = first
+
+    with pytest.raises(ConfigError, match=words):
+        parse_space(config)
+
+
+def test_a_grid_refuses_a_first_point_that_it_leaves_out() -> None:
+    config = sweep({"lora.rank": [4, 16]})
+    assert config.sweep is not None
+    config.sweep.first, config.sweep.reject = [{"lora.rank": 16}], "lora.rank > 8"
+
+    with pytest.raises(ConfigError, match=r"`lora.rank > 8` rejects the first point {'lora.rank': 16}"):
+        parse_space(config)
+
+
+def test_a_grid_begins_with_a_first_point_between_the_ends_of_a_range() -> None:
+    config = sweep({"lora.dropout": {"low": 0.0, "high": 0.3, "step": 0.05}})
+    assert config.sweep is not None
+    config.sweep.first = [{"lora.dropout": 0.15}]  # three steps of 0.05 are 0.15000000000000002
+
+    assert grid(parse_space(config), config)[0]["lora.dropout"] == pytest.approx(0.15)
+
+
 def test_a_first_point_may_name_what_the_configuration_has_anyway() -> None:
     config = compose(["+sweep=smoke", "study.sampler=random", "study.n_trials=4"])
     assert config.sweep is not None
     config.sweep.space, config.sweep.first = SPACE, [{"lora.rank": 16, "lora.targets": "all_linear"}]
 
     assert parse_space(config).first == ({"lora.rank": 16},)
+
+
+def test_points_are_shown_with_the_values_that_are_run(tmp_path: Path) -> None:
+    study, config = started(tmp_path, [{"lora.rank": 16, "lora.alpha": 32}])
+
+    waiting = snapshot(study, StudyFolder(runs=tmp_path, name="smoke")).trials[0]
+
+    assert waiting.parameters == {"lora.rank": 16, "lora.alpha": 32}
+    assert describe(parse_space(config), config) == [("first", "lora.rank=16, lora.alpha=32")]

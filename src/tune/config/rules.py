@@ -10,6 +10,7 @@ from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.duration import seconds_of
 from tune.config.method_rules import impossible_checkpointing, impossible_method
+from tune.config.objective_rules import impossible_objectives
 from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.pruning import impossible_pruning
 from tune.config.quantization_rules import impossible_quantization
@@ -82,6 +83,7 @@ RANGES: dict[str, Range] = {
     "evaluate.confidence": Range(lambda value: 0.5 < value < 1, "between 0.5 and 1"),  # noqa: PLR2004
     "study.n_trials": _at_least(1),
     "study.seed": _at_least(0),
+    "study.population": _at_least(2),
     "study.pruning.startup": _at_least(1),
     "study.pruning.spared": _at_least(0),
     "study.pruning.one_in": _at_least(2),
@@ -144,6 +146,7 @@ def _impossible(config: Config) -> Iterator[str]:
     if config.sweep and config.study.sampler is not Sampler.grid and config.study.n_trials is None:
         yield f"study.n_trials is not set, and study.sampler={config.study.sampler} has no end of its own."
     yield from _impossible_seeds(config)
+    yield from impossible_objectives(config)
     if config.workers.grace_s <= 2 * config.workers.heartbeat_s:
         yield (
             f"workers.grace_s={config.workers.grace_s:g} is not allowed: a living worker may miss a beat, so it must "

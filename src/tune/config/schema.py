@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from tune.config.data import DataConfig
+from tune.config.objective import ObjectiveConfig
 from tune.config.pruning import Pruner, PruningConfig
 from tune.config.recipe import (
     EvaluateConfig,
@@ -35,6 +36,12 @@ class Sampler(StrEnum):
     """Evolution with an adapted covariance, Hansen 2016, https://arxiv.org/abs/1604.00772.
 
     It searches ranges; lists are drawn at random beside it. For many trials.
+    """
+
+    nsga2 = "nsga2"
+    """Generations bred from what no other point beats, Deb et al. 2002, https://doi.org/10.1109/4235.996017.
+
+    For several objectives. It breeds keys that exist at every point; others are drawn at random beside it.
     """
 
 
@@ -84,7 +91,7 @@ class StudyConfig:
     """Name of the study; the sweep's name if not set."""
 
     sampler: Sampler = Sampler.tpe
-    """How the next point is chosen: grid, random, tpe, gp, qmc or cmaes."""
+    """How the next point is chosen: grid, random, tpe, gp, qmc, cmaes or nsga2."""
 
     n_trials: int | None = None
     """Trials in all, each of a point's seeds counted, over every start of this study; null for all cells of a grid.
@@ -100,6 +107,9 @@ class StudyConfig:
 
     seed: int = 0
     """Seeds the sampler."""
+
+    population: int = 8
+    """Complete trials of a generation, and parents of the next one; nsga2 alone reads it. At least 2."""
 
     pruner: Pruner = Pruner.none
     """What stops a trial that does badly: none, median, halving, hyperband or patience."""
@@ -167,24 +177,6 @@ class TrackConfig:
     """Where `python -m tune ui` shows them, on this machine alone. From 1 to 65535."""
 
 
-class Direction(StrEnum):
-    """Which end of the objective is better."""
-
-    maximize = "maximize"
-    minimize = "minimize"
-
-
-@dataclass(kw_only=True, slots=True)
-class ObjectiveConfig:
-    """The one number that the search is about."""
-
-    metric: str = "task/score"
-    """A metric that the trial's evaluation produces."""
-
-    direction: Direction = Direction.maximize
-    """maximize or minimize."""
-
-
 @dataclass(kw_only=True, slots=True)
 class SweepConfig:
     """What to search, and for what."""
@@ -197,6 +189,13 @@ class SweepConfig:
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     """What is maximized or minimized."""
+
+    objectives: list[ObjectiveConfig] = field(default_factory=list)
+    """Two or more, in the place of objective: `[{metric: task/score}, {metric: cost/seconds, direction: minimize}]`.
+
+    None is traded for another: the study ends with its Pareto front, the trials that no other is better than in one
+    and at least as good as in all. Reports order it by the first.
+    """
 
     space: dict[str, Any] = field(default_factory=dict)
     """Key of the configuration → what it may be:
@@ -227,6 +226,11 @@ class SweepConfig:
 
     options: dict[str, Any] = field(default_factory=dict)
     """Group → option → key → value: what the searched options set. Filled in when the sweep is composed."""
+
+    @property
+    def all_objectives(self) -> list[ObjectiveConfig]:
+        """Return what the search is about: one, or several."""
+        return self.objectives or [self.objective]
 
 
 class ReportFormat(StrEnum):
@@ -271,7 +275,10 @@ class CleanConfig:
     """Remove without asking, as it must be where there is no terminal."""
 
     keep_adapters: int | None = None
-    """Keep the adapters of so many best trials and free the others; null keeps all. At least 0."""
+    """Keep the adapters of so many best trials and free the others; null keeps all. At least 0.
+
+    With several objectives the Pareto front comes first, by the first objective.
+    """
 
 
 @dataclass(kw_only=True, slots=True)

@@ -11,7 +11,7 @@ Source: Li et al. 2023, https://arxiv.org/abs/2310.08659, algorithm 1.
 from pathlib import Path
 from typing import Any
 
-from tune.errors import AssetError
+from tune.errors import AssetError, ConfigError
 from tune.model.quantize import plain_weight
 
 _TRAINED = "default"
@@ -26,20 +26,37 @@ def begin(model: Any, folder: Path) -> None:
 
     Raises:
         AssetError: The weights of an adapted layer are not there under its name.
+        ConfigError: A layer has fewer directions than its rank.
     """
     import torch
     from peft.tuners.lora import LoraLayer
+    from transformers.pytorch_utils import Conv1D
 
     network, files = model.get_base_model(), _files_by_tensor(folder)
     with torch.no_grad():
         for name, layer in network.named_modules():
             if not isinstance(layer, LoraLayer):
                 continue
-            stored = plain_weight(layer.get_base_layer()).float()  # (out, in)
-            lost = _read(files, f"{name}.weight", network.base_model_prefix).to(stored) - stored
-            inner, outer = _halves(lost / layer.scaling[_TRAINED], layer.r[_TRAINED])
+            quantized, rank = layer.get_base_layer(), layer.r[_TRAINED]
+            _check_rank(rank, name, quantized)
+            stored = plain_weight(quantized).float()  # (out, in)
+            whole = _read(files, f"{name}.weight", network.base_model_prefix).to(stored)
+            if issubclass(quantized.source_cls, Conv1D):  # GPT-2's files have (in, out), which transformers turns
+                whole = whole.T
+            lost = whole - stored
+            inner, outer = _halves(lost / layer.scaling[_TRAINED], rank)
             layer.lora_A[_TRAINED].weight.copy_(inner)
             layer.lora_B[_TRAINED].weight.copy_(outer)
+
+
+def _check_rank(rank: int, name: str, layer: Any) -> None:
+    narrow = min(layer.in_features, layer.out_features)
+    if rank > narrow:
+        msg = (
+            f"a rank of {rank} is not allowed with lora.method=loftq: {name} has {narrow} directions to be corrected "
+            f"in. Take {narrow} or less in lora.rank or lora.rank_pattern, or lora=lora."
+        )
+        raise ConfigError(msg)
 
 
 def _halves(matrix: Any, rank: int) -> tuple[Any, Any]:

@@ -17,16 +17,18 @@ from tune.report.status import print_status
 from tune.report.table import print_metrics, print_study
 from tune.track.plan_record import PlanRecord
 from tune.track.records import StudyRecord
-from tune.track.repeats import ranked_points
+from tune.track.repeats import best_points, front_to_json
 from tune.track.upkeep import CheckupRecord, FreeableRecord
 from tune.trial.bar import Bar
 from tune.trial.inspect import inspect_data
+
+_REPEAT = "Repeat the best trial:"
 
 
 def print_report(study: StudyRecord, form: ReportFormat) -> None:
     """Print a study to standard output."""
     if form is ReportFormat.json:
-        print(json.dumps(study.to_json(), indent=2))  # noqa: T201 - standard output is the interface
+        print(json.dumps(study.to_json() | front_to_json(study), indent=2))  # noqa: T201 - standard output is the interface
         return
     print_study(study, _console())
 
@@ -80,8 +82,8 @@ def print_end(study: StudyRecord, track: TrackConfig) -> None:
     where = [] if track.folder is None else [f"track.folder={track.folder}"]
     where += [] if track.uri is None else [f"track.uri={track.uri}"]
     lines = [("Compare the runs:", shlex.join(["python", "-m", "tune", "ui", *where]))]
-    best = [point.trials[0] for point in ranked_points(study)[:1]] if study.seeds else study.ranked()[:1]
-    lines += [("Repeat the best trial:", trial.command) for trial in best]
+    best = [point.trials[0] for point in best_points(study)]
+    lines += [(_REPEAT if not study.others else f"Repeat trial {trial.number}:", trial.command) for trial in best]
     lines += [("Print this again:", shlex.join(["python", "-m", "tune", "report", study.name, *where]))]
     console.print()
     for name, command in lines:

@@ -33,6 +33,8 @@ def print_plan(plan: PlanRecord, form: ReportFormat, console: Console) -> None:
 
 
 def _rows(plan: PlanRecord) -> Iterator[tuple[str, str]]:
+    if plan.objectives:
+        yield "objectives" if len(plan.objectives) > 1 else "objective", ", ".join(plan.objectives)
     for number, words in enumerate(plan.space):
         yield ("space" if number == 0 else "", words)
     if plan.sampler:

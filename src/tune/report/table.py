@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tune.report.front import front_of
 from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import PointRecord, ranked_points, seed_noise
 
@@ -23,15 +24,21 @@ def print_study(study: StudyRecord, console: Console) -> None:
     counts = ", ".join(f"{n} {state}" for state, n in study.counts().items() if n)
     console.print(
         f"{study.done} of {study.n_trials} trials ended ({counts or 'none started'}); "
-        f"{study.direction} {study.metric}\n"
+        f"{study.aim}\n"
         + (f"{study.n_rejected} more were drawn and not run, because sweep.reject has them\n" * (study.n_rejected > 0))
     )
     if ranked:
-        columns = _columns(study, ranked, percent)
-        _print_fitting(_with_seeds(columns, points, study) if points else columns, console)
+        front, columns = front_of(study, ranked, points), _columns(study, ranked, percent)
+        if front:
+            columns.insert(2, _Column(head="Pareto", cells=front.cells))
+        columns = _with_seeds(columns, points, study) if points else columns
+        _print_fitting(columns, console, n_best=front.size if front else 1)
+        if front:
+            console.print(front.line)
         console.print(_base_line(ranked[0]))
-    if noise := _noise_line(points, study):
-        console.print(noise)
+    for objective in study.objectives:
+        if noise := _noise_line(points, study, objective.metric):
+            console.print(noise)
     if study.is_out_of_budget:
         console.print(_budget_line(study))
     for trial in study.without_result():
@@ -90,17 +97,20 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
         return _Column(head=head, cells=[cell(trial) for trial in ranked], rank=rank)
 
     def parameter(key: str) -> Callable[[TrialRecord], str]:
-        return lambda trial: _number(trial.parameters.get(key))
+        return lambda trial: _chosen(trial.parameters.get(key))
+
+    def objective(metric: str) -> Callable[[TrialRecord], str]:
+        return lambda trial: _number(trial.metrics[metric])
 
     def change(name: str) -> Callable[[TrialRecord], str]:
         return lambda trial: _change(trial.metrics, name)
 
-    keys = list(ranked[0].parameters)
+    heads = _heads(ranked)
     return [
         _Column(head="", cells=[str(place) for place in range(1, len(ranked) + 1)]),
         column("trial", lambda trial: str(trial.number)),
-        *(column(key.rsplit(".", 1)[-1].replace("_", "\n"), parameter(key)) for key in keys),
-        column(study.metric.replace("/", "/\n"), lambda trial: _number(trial.metrics[study.metric])),
+        *(column(head, parameter(key)) for key, head in heads.items()),
+        *(column(_head(one.metric), objective(one.metric)) for one in study.objectives),
         *(
             column(f"{label}\n±{percent} %", change(name), rank=2 if "logprob" in name else 0)
             for label, name in _deltas(ranked[0].metrics)
@@ -109,6 +119,18 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
         column("perp-\nlexity", lambda trial: _number(trial.metrics.get("perplexity/domain")), rank=3),
         column("sec-\nonds", lambda trial: f"{trial.metrics['cost/seconds']:.0f}", rank=4),
     ]
+
+
+def _heads(trials: Sequence[TrialRecord]) -> dict[str, str]:
+    """Return the head of every key that varies, also of those that exist at some points only."""
+    keys = list(dict.fromkeys(key for trial in trials for key in trial.parameters))
+    lasts = [key.rsplit(".", 1)[-1] for key in keys]
+    shown = [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
+    return {key: head.replace("_", "\n").replace(".", ".\n") for key, head in zip(keys, shown, strict=True)}
+
+
+def _head(metric: str) -> str:
+    return metric.replace("/", "/\n")
 
 
 def _pruned_lines(study: StudyRecord) -> list[str]:
@@ -126,34 +148,49 @@ def _with_seeds(columns: list[_Column], points: Sequence[PointRecord], study: St
     """Return the columns with the trials of each point, how many seeds it has, and how far those lie apart."""
     trials = _Column(head="trials", cells=[", ".join(str(trial.number) for trial in point.trials) for point in points])
     seeds = _Column(head="seeds", cells=[f"{len(point.trials)}/{len(study.seeds)}" for point in points])
-    spreads = [point.spread(study.metric) for point in points]
-    spread = _Column(head="sd of\nseeds", cells=["" if s is None else _number(s) for s in spreads])
-    objective = next(at for at, column in enumerate(columns) if column.head == study.metric.replace("/", "/\n"))
     place, _, *others = columns
-    return [place, trials, *others[: objective - 1], seeds, spread, *others[objective - 1 :]]
+    heads = [column.head for column in others]
+    last = max(heads.index(_head(objective.metric)) for objective in study.objectives) + 1
+    spreads = [_spread(points, one.metric, is_alone=not study.others) for one in study.objectives]
+    return [place, trials, *others[:last], seeds, *spreads, *others[last:]]
 
 
-def _noise_line(points: Sequence[PointRecord], study: StudyRecord) -> str | None:
-    """Return what the seed alone does, and whether the best two points can be told apart in spite of it."""
-    noise = seed_noise(points, study.metric, confidence=study.confidence)
+def _spread(points: Sequence[PointRecord], metric: str, *, is_alone: bool) -> _Column:
+    spreads = [point.spread(metric) for point in points]
+    of = "seeds" if is_alone else metric.rpartition("/")[2]
+    return _Column(head=f"sd of\n{of}", cells=["" if spread is None else _number(spread) for spread in spreads])
+
+
+def _noise_line(points: Sequence[PointRecord], study: StudyRecord, metric: str) -> str | None:
+    """Return what the seed alone does to an objective, and whether the best two points can be told apart all the same.
+
+    With several objectives there are no best two: the front is not in one order.
+    """
+    noise = seed_noise(points, metric, confidence=study.confidence)
     if noise is None:
         return None
     all_seeds = noise.least_difference(len(study.seeds), len(study.seeds))
     line = (
-        f"seed noise: {study.metric} has a standard deviation of {_number(noise.deviation)} between seeds of a point "
+        f"seed noise: {metric} has a standard deviation of {_number(noise.deviation)} between seeds of a point "
         f"({noise.n_points} point{'s' * (noise.n_points > 1)}); means over {len(study.seeds)} seeds that differ by "
         f"less than {_number(all_seeds)} cannot be told apart at {round(study.confidence * 100)} %"
     )
-    if len(points) > 1:
+    if len(points) > 1 and not study.others:
         first, second = points[:2]
-        gap = abs(first.mean(study.metric) - second.mean(study.metric))
+        gap = abs(first.mean(metric) - second.mean(metric))
         can = "can" if gap > noise.least_difference(len(first.trials), len(second.trials)) else "cannot"
         line += f". The first two differ by {_number(gap)}: they {can} be told apart"
     return f"{line}."
 
 
-def _print_fitting(columns: list[_Column], console: Console) -> None:
-    """Print the columns that the terminal has room for, and say which are left out; no number is cut."""
+def _print_fitting(columns: list[_Column], console: Console, *, n_best: int) -> None:
+    """Print the columns that the terminal has room for, and say which are left out; no number is cut.
+
+    Args:
+        columns: All.
+        console: Where to.
+        n_best: Rows that are best.
+    """
 
     def needed() -> int:
         return sum(column.width + 2 for column in shown) - 2
@@ -167,7 +204,7 @@ def _print_fitting(columns: list[_Column], console: Console) -> None:
     for column in shown:
         table.add_column(column.head, justify="right", no_wrap=True, overflow="fold")
     for place, cells in enumerate(zip(*(column.cells for column in shown), strict=True)):
-        table.add_row(*cells, style="bold green" if place == 0 else None)
+        table.add_row(*cells, style="bold green" if place < n_best else None)
     width = max(needed(), console.width)
     wide = Console(file=console.file, width=width, force_terminal=console.is_terminal, markup=False)
     wide.print(table)  # the terminal wraps what it cannot show; Rich would cut it
@@ -207,7 +244,12 @@ def _base_line(trial: TrialRecord) -> str:
 
 
 def _point(trial: TrialRecord) -> str:
-    return " ".join(f"{key.rsplit('.', 1)[-1]}={_number(value)}" for key, value in trial.parameters.items())
+    return " ".join(f"{key.rsplit('.', 1)[-1]}={_chosen(value)}" for key, value in trial.parameters.items())
+
+
+def _chosen(value: Any) -> str:
+    """Return a value of the space; rates of 0.0013 and 0.0008 are not both 0.001."""
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else _number(value)  # noqa: PLR2004
 
 
 def _number(value: Any) -> str:

@@ -11,7 +11,7 @@ a failed attempt that wants a follower and has none; `mend` makes it. Every clai
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -34,7 +34,10 @@ REJECTED = "rejected"
 OUT_OF_MEMORY = "oom"
 """Reason that is tried again with smaller pieces: attribute `smaller` of the attempt, `reduced` of its follower."""
 
-_CONSTRAINTS = {REJECTED: "reject"}
+FORBIDDEN = "forbidden"
+"""Reason of a trial whose values do not go together: a rule refuses such a configuration."""
+
+_CONSTRAINTS = {REJECTED: "reject", FORBIDDEN: "rules"}
 _TOO_MUCH = "memory"
 """Constraint that an infeasible trial breaks; samplers that know constraints look elsewhere then."""
 
@@ -92,7 +95,7 @@ def end(
     number: int,
     outcome: Outcome,
     *,
-    value: float | None = None,
+    value: float | Sequence[float] | None = None,
     retries: int = 0,
     about: Mapping[str, str | int] = NOTHING,
 ) -> bool:
@@ -102,7 +105,7 @@ def end(
         study: Optuna's study.
         number: The attempt's.
         outcome: What is recorded.
-        value: The objective; for a complete trial.
+        value: The objective, or all of them in the order of the sweep; for a complete trial.
         retries: How many attempts may follow the first one after a failure like this.
         about: More that is kept with it. `ending` is the same in a call that repeats one that the database cut off:
             what that one did counts as done.
@@ -189,7 +192,7 @@ def _end(
     number: int,
     outcome: Outcome,
     *,
-    value: float | None = None,
+    value: float | Sequence[float] | None = None,
     retries: int = 0,
     about: Mapping[str, str | int] = NOTHING,
 ) -> bool:

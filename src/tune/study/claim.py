@@ -15,7 +15,7 @@ from tune.failpoint import reach
 from tune.study.attempts import attempt, beat, mend, reject, rejected, root, superseded
 from tune.study.lock import study_lock
 from tune.study.repeats import first_seed, next_repeat
-from tune.study.sampler import make_sampler, passing_sampler
+from tune.study.sampler import KEEPING_COUNT, make_sampler, passing_sampler
 from tune.study.smaller import smaller
 from tune.study.space import Space, Value, configured, grid, read_space, suggest
 from tune.study.storage import n_wanted
@@ -93,9 +93,13 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
         # point that was completed to something that is rejected is to be completed again.
         _enqueue(study, config, space)
         trials, waiting = _trials_and_queue(study)
-    wanted, n_rejected = n_wanted(config, space), len({root(trial) for trial in trials if rejected(trial)})
-    if not waiting and len({root(trial) for trial in trials}) - n_rejected >= wanted:
-        return None
+    wanted = n_wanted(config, space)
+    begun = {root(trial) for trial in trials if trial.state.name != "WAITING"}
+    if len(begun - {root(trial) for trial in trials if rejected(trial)}) >= wanted:
+        # What is queued beyond them stays there, where study.n_trials was made less: it may be raised again.
+        waiting = [trial for trial in waiting if root(trial) in begun]
+        if not waiting:
+            return None
     if not waiting and (again := next_repeat(_begun(trials), config, n_wanted=wanted)):
         study.enqueue_trial(dict(again.parameters), user_attrs={"seed": again.seed})
         trials, waiting = _trials_and_queue(study)
@@ -106,14 +110,14 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     fixed = waiting[0].system_attrs["fixed_params"] if waiting else {}
     # What has a seed has a whole point too, and nothing is left to choose.
     given = waiting[0].user_attrs.get("seed") if waiting else None
-    kind = config.study.sampler if given is None else Sampler.random
+    kind = config.study.sampler if given is None or config.study.sampler in KEEPING_COUNT else Sampler.random
     over = _begun if config.sweep and config.sweep.seeds else None
     study.sampler = (
         passing_sampler(space, config, seed, fixed)
         if is_sure
         else make_sampler(kind, space, config, seed=seed, nth=_nth_draw(trials, waiting), over=over)
     )
-    trial = study.ask()
+    trial = _begin(study, waiting[0]) if waiting else study.ask()
     reach("claim: asked")
     trial.set_user_attr("worker", worker)
     point = suggest(space, trial, config)
@@ -125,6 +129,16 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     if not seed_is_searched:
         own = replace(own, seed=first_seed(config) if given is None else given)
     return _sign(study, trial, trials, point, own)
+
+
+def _begin(study: Any, waiting: Any) -> Any:
+    """Return the trial that waits in the queue, as running; `ask` would take the one that has waited longest."""
+    import optuna
+
+    number = waiting._trial_id  # noqa: SLF001 - no public way to one of several
+    study._storage.set_trial_state_values(number, state=optuna.trial.TrialState.RUNNING)  # noqa: SLF001
+    study._thread_local.cached_all_trials = None  # noqa: SLF001 - what samplers look at; `ask` forgets it too
+    return optuna.trial.Trial(study, number)
 
 
 def _sign(study: Any, trial: Any, trials: Sequence[Any], point: dict[str, Value], config: Config) -> Claim:

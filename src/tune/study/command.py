@@ -35,7 +35,7 @@ from tune.track.output import print_no_secrets
 from tune.track.place import open_store
 from tune.track.recorder import RunStatus
 from tune.track.records import StudyRecord
-from tune.track.repeats import ranked_points
+from tune.track.repeats import best_points
 from tune.track.store import RunStore
 from tune.trial.bar import Bar
 from tune.trial.task import read_task
@@ -74,10 +74,11 @@ def check_objective(config: Config) -> None:
     """
     assert config.sweep is not None
     known = metric_names(config)
-    metric = config.sweep.objective.metric
-    if metric not in known:
-        msg = f"sweep.objective.metric={metric} is produced by no evaluation here. {nearest(metric, known)}"
-        raise ConfigError(msg)
+    key = "sweep.objectives: metric" if config.sweep.objectives else "sweep.objective.metric"
+    unknown = [one.metric for one in config.sweep.all_objectives if one.metric not in known]
+    wrong = [f"{key}={metric} is produced by no evaluation here. {nearest(metric, known)}" for metric in unknown]
+    if wrong:
+        raise ConfigError(" ".join(wrong))
 
 
 def run_study(config: Config) -> StudyRecord:
@@ -122,8 +123,7 @@ def _supervise(study: Any, config: Config, folder: StudyFolder, screen: Screen, 
         recorder.text("data.json", splits.to_json())
         with screen:
             now = Supervisor(study=study, config=config, runs=folder.runs, store=store, watcher=screen).run()
-        best = ranked_points(now)[:1]  # with one seed each, the best trial
-        recorder.metrics({f"best/{now.metric}": best[0].mean(now.metric)} if best else {})
+        recorder.metrics(_best(now))
         status = parent_status(now)
     except TuneError:
         raise  # it pauses: the same command goes on
@@ -151,6 +151,15 @@ def _refuse_network_disks(config: Config, runs: Path) -> None:
         refuse_network_disk(file.parent)
     if paths.tracking_uri(config.track.uri) is None:
         refuse_network_disk(runs)
+
+
+def _best(now: StudyRecord) -> dict[str, float]:
+    """Return the best value of every objective; with several, that of one point need not be another's."""
+    best = best_points(now)  # with one seed each, a point is a trial
+    return {
+        f"best/{one.metric}": max(best, key=lambda point: one.good(point.means())).mean(one.metric)
+        for one in (now.objectives if best else ())
+    }
 
 
 def parent_status(now: StudyRecord) -> RunStatus:

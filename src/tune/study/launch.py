@@ -1,4 +1,4 @@
-"""Whether a trial is launched: not where it would need clearly more memory than its worker may hold."""
+"""Whether a trial is launched: not where no such trial can run, or it would need clearly more memory than there is."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tune.config import rules
 from tune.config.metrics import ESTIMATED_GIB, PEAK_GIB
 from tune.config.recipe import Device
 from tune.config.schema import Config
+from tune.errors import ConfigError
+from tune.study.attempts import FORBIDDEN
 from tune.study.machine import memory_limit, n_gpus
+from tune.study.space import Point, configured
 from tune.trial.outcome import Outcome, State
 from tune.trial.task import Task
 
@@ -26,6 +30,23 @@ _MOST_CORRECTED = 1.25
 _GIB = 1024**3
 _PARTS = ("weights", "adapter", "gradients", "optimizer", "activations", "logits", "evaluation", "heap", "overhead")
 _N_PARTS = 3
+
+
+def forbidden(config: Config, point: Point) -> Outcome | None:
+    """Return how a trial ends whose values do not go together; None where they do.
+
+    When a space is read, each of its values is tried out, and not every combination.
+
+    Args:
+        config: Of the study.
+        point: What the trial was given.
+    """
+    try:
+        rules.check(configured(config, point))
+    except ConfigError as error:
+        message = f"it was not launched: {error} With sweep.reject such points are not drawn."
+        return Outcome(state=State.infeasible, reason=FORBIDDEN, message=message)
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

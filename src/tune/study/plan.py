@@ -9,6 +9,7 @@ from typing import Any
 from tune import paths
 from tune.config import rules
 from tune.config.compose import difference
+from tune.config.objective import ObjectiveConfig
 from tune.config.recipe import Device
 from tune.config.schema import Config
 from tune.disk import free_bytes
@@ -70,6 +71,7 @@ def make_plan(config: Config, on: Callable[[int, int], None]) -> PlanRecord:
     return PlanRecord(
         name=config.sweep.name if config.sweep else "one trial",
         question=config.sweep.question if config.sweep else "",
+        objectives=tuple(f"{one.direction} {one.metric}" for one in _objectives(config)),
         space=tuple(dimension_words(one) for one in space.dimensions) if space else (),
         n_points=n_points(space, config) if space else 1,
         n_trials=n_trials,
@@ -92,6 +94,10 @@ def make_plan(config: Config, on: Callable[[int, int], None]) -> PlanRecord:
             *([untimed] if untimed else []),
         ),
     )
+
+
+def _objectives(config: Config) -> list[ObjectiveConfig]:
+    return config.sweep.all_objectives if config.sweep else []
 
 
 def _allowed(points: list[Any], config: Config) -> tuple[Candidates, list[LeftOutRecord]]:

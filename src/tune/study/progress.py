@@ -58,8 +58,9 @@ class Screen:
             point += f" seed={trial.seed}"
         if trial.state == "complete":
             metrics = trial.metrics
-            shown = [f"{study.metric} {metrics[study.metric]:.3f}"]
-            shown += [f"{name} {metrics[name]:+.3f}" for name in _DELTAS if name in metrics]
+            searched = [objective.metric for objective in study.objectives]
+            shown = [f"{name} {_result(metrics[name])}" for name in searched]
+            shown += [f"{name} {metrics[name]:+.3f}" for name in _DELTAS if name in metrics and name not in searched]
             word, text = ("done", "green"), f"    {'  '.join(shown)}  {metrics['cost/seconds']:.0f} s"
         elif trial.state == "pruned":
             word, text = ("pruned", "yellow"), f"  {trial.message}"
@@ -82,6 +83,10 @@ class Screen:
 
 
 _DELTAS = ("task/score_delta", "general/probe/delta", "mmlu/delta")
+
+
+def _result(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004 - a cost
 
 
 def _short(value: object) -> str:

@@ -12,8 +12,9 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tune.config.objective import Direction
 from tune.config.pruning import Pruner, PruningConfig
-from tune.config.schema import Config, Direction
+from tune.config.schema import Config
 from tune.errors import Pruned
 from tune.study.attempts import root, superseded
 from tune.study.sampler import unwarned

@@ -2,8 +2,9 @@
 
 A grid, and samplers that do not learn, run every point with every seed of the sweep. A sampler that learns spends
 further seeds on contenders alone: a point gets its next seed when its mean so far is among the best third of the points
-that have as many. That is asynchronous successive halving whose rungs are seeds (Li et al. 2018,
-https://arxiv.org/abs/1810.05934, with eta = 3). What is left of the study at its end completes the best point.
+that have as many; with several objectives they are ordered by their layer below the front. That is asynchronous
+successive halving whose rungs are seeds (Li et al. 2018, https://arxiv.org/abs/1810.05934, with eta = 3). What is left
+of the study at its end completes the best point, or the points of the front.
 """
 
 import copy
@@ -13,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tune.config.schema import Config, Direction, Sampler
+from tune.config.objective import Direction
+from tune.config.schema import Config, Sampler
 from tune.study.view import View, through
+from tune.track.dominance import layers
 
-ADAPTIVE = frozenset({Sampler.tpe, Sampler.gp, Sampler.cmaes})
+ADAPTIVE = frozenset({Sampler.tpe, Sampler.gp, Sampler.cmaes, Sampler.nsga2})
 """Samplers that draw by the results so far."""
 
 _ETA = 3
@@ -41,9 +44,9 @@ class _Point:
 
     tried: dict[int, Any] = field(default_factory=dict)
 
-    def values(self) -> list[float]:
-        """Return the objective of each seed that has one, in the order of the trials."""
-        return [trial.value for trial in self.tried.values() if trial.state.name == "COMPLETE"]
+    def values(self) -> list[Sequence[float]]:
+        """Return the objectives of each seed that has a result, in the order of the trials."""
+        return [trial.values for trial in self.tried.values() if trial.state.name == "COMPLETE"]
 
 
 def first_seed(config: Config) -> int:
@@ -66,30 +69,41 @@ def next_repeat(trials: Sequence[Any], config: Config, *, n_wanted: int) -> Repe
     if len(seeds) < 2:  # noqa: PLR2004
         return None
     if config.study.sampler in ADAPTIVE:
-        return _contender(points, seeds, config.sweep.objective.direction, n_left=n_wanted - len(trials))
+        directions = [objective.direction for objective in config.sweep.all_objectives]
+        return _contender(points, seeds, directions, n_left=n_wanted - len(trials))
     if len(points) * len(seeds) < n_wanted:
         return None
     missing = [(seed, point) for seed in seeds for point in points if seed not in point.tried and _can_run(point)]
     return _repeat(missing[0][1], missing[0][0]) if missing else None
 
 
-def _contender(points: Sequence[_Point], seeds: Sequence[int], direction: Direction, *, n_left: int) -> Repeat | None:
-    sign = -1 if direction is Direction.maximize else 1
-
-    def mean_of(n: int) -> Any:
-        return lambda point: sign * statistics.fmean(point.values()[:n])
-
+def _contender(
+    points: Sequence[_Point], seeds: Sequence[int], directions: Sequence[Direction], *, n_left: int
+) -> Repeat | None:
     for n in range(len(seeds) - 1, 0, -1):
-        rung = sorted((point for point in points if len(point.values()) >= n), key=mean_of(n))
-        promoted = [point for point in rung[: len(rung) // _ETA] if len(point.tried) == n]
+        rung = _best_first([point for point in points if len(point.values()) >= n], n, directions)
+        promoted = [point for _, point in rung[: len(rung) // _ETA] if len(point.tried) == n]
         if promoted:
             return _repeat(promoted[0], _untried(promoted[0], seeds)[0])
-    scored = [point for point in points if point.values()]
-    if not scored:
-        return None
-    best = min(scored, key=mean_of(len(seeds)))
-    missing = _untried(best, seeds)
-    return _repeat(best, missing[0]) if missing and n_left <= len(missing) else None
+    scored = _best_first([point for point in points if point.values()], len(seeds), directions)
+    missing = [(point, seed) for depth, point in scored if depth == 0 for seed in _untried(point, seeds)]
+    return _repeat(*missing[0]) if missing and n_left <= len(missing) else None
+
+
+def _best_first(points: Sequence[_Point], n: int, directions: Sequence[Direction]) -> list[tuple[int, _Point]]:
+    """Return how many layers lie above each point, by the means over its first n results, and the point, best first."""
+    signs = [1 if direction is Direction.maximize else -1 for direction in directions]
+    means = [[sign * mean for sign, mean in zip(signs, _means(point.values()[:n]), strict=True)] for point in points]
+    places = range(len(points))
+    if len(directions) == 1:
+        return list(enumerate(points[at] for at in sorted(places, key=lambda at: -means[at][0])))
+    depths = layers(means, [len(point.values()[:n]) for point in points])
+    return [(depths[at], points[at]) for at in sorted(places, key=lambda at: (depths[at], -means[at][0]))]
+
+
+def _means(values: Sequence[Sequence[float]]) -> list[float]:
+    """Return the mean of each objective."""
+    return [statistics.fmean(each) for each in zip(*values, strict=True)]
 
 
 def _untried(point: _Point, seeds: Sequence[int]) -> list[int]:
@@ -116,16 +130,16 @@ def _by_point(trials: Sequence[Any]) -> dict[str, _Point]:
 
 
 def over_means(sampler: Any, trials_of: Any) -> Any:
-    """Return a sampler for which a point is one trial, with the mean over its seeds for its value.
+    """Return a sampler for which a point is one trial, with the means over its seeds for its values.
 
     Args:
         sampler: Optuna's, which chooses.
         trials_of: Returns, of Optuna's trials, the last attempt at each that was begun.
     """
-    return through(sampler, lambda study: View(study, lambda every: _means(every, trials_of)))
+    return through(sampler, lambda study: View(study, lambda every: _points_of(every, trials_of)))
 
 
-def _means(every: Sequence[Any], trials_of: Any) -> list[Any]:
+def _points_of(every: Sequence[Any], trials_of: Any) -> list[Any]:
     """Return the points; one that waits, or was just asked for, as it is."""
     seen = [_mean(point) for point in _by_point(trials_of(every)).values()]
     begun = {trial.number for trial in seen}
@@ -138,5 +152,5 @@ def _mean(point: _Point) -> Any:
     if trial.state.name != "COMPLETE":
         return trial
     seen = copy.copy(trial)
-    seen.value = statistics.fmean(point.values())
+    seen.values = _means(point.values())
     return seen

@@ -8,6 +8,7 @@ from typing import Any
 from tune.config.schema import Config, Sampler
 from tune.errors import StudyError
 from tune.study.cma import cma_sampler
+from tune.study.nsga2 import nsga2_sampler
 from tune.study.qmc import qmc_sampler
 from tune.study.repeats import over_means
 from tune.study.space import Space, Value, nothing_left, passing
@@ -15,6 +16,9 @@ from tune.study.valued import valuing
 
 _GROUPED = {"multivariate": True, "group": True}
 """Keys that exist together are drawn together."""
+
+KEEPING_COUNT = frozenset({Sampler.nsga2})
+"""Samplers that must see every trial, also one whose point is given: each is one of a generation."""
 
 
 def make_sampler(
@@ -29,7 +33,7 @@ def make_sampler(
     """Return a sampler for one draw.
 
     Args:
-        kind: study.sampler.
+        kind: study.sampler, or another where nothing is left to choose.
         space: What is drawn from.
         config: Of the study.
         seed: Of this draw; another draw has another.
@@ -53,6 +57,7 @@ def _alone(kind: Sampler, space: Space, config: Config, *, seed: int, nth: int |
         Sampler.qmc: lambda: samplers.RandomSampler(seed=seed) if nth is None else qmc_sampler(space, config, nth),
         # What is infeasible is drawn anew in the same generation.
         Sampler.cmaes: lambda: valuing(cma_sampler(seed), infeasible=False),
+        Sampler.nsga2: lambda: nsga2_sampler(seed, config.study.population),
     }
     with unwarned():
         return make[kind]()
@@ -71,8 +76,9 @@ def passing_sampler(space: Space, config: Config, seed: int, fixed: Mapping[str,
     point = passing(space, config, seed=seed, fixed=fixed)
     if point is None:
         raise StudyError(nothing_left(space, config, fixed=fixed))
+    kind = config.study.sampler if config.study.sampler in KEEPING_COUNT else Sampler.random
     with unwarned():
-        return optuna.samplers.PartialFixedSampler(point, optuna.samplers.RandomSampler(seed=seed))
+        return optuna.samplers.PartialFixedSampler(point, _alone(kind, space, config, seed=seed, nth=None))
 
 
 @contextmanager

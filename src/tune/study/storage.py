@@ -16,8 +16,8 @@ from tune.study.attempts import attempt, rejected, root, superseded
 from tune.study.budget import budget_s, spent_s
 from tune.study.database import is_default, open_storage, shown, storage_url
 from tune.study.lock import study_lock
-from tune.study.space import Space, grid, read_space
-from tune.track.records import StudyRecord, TrialRecord
+from tune.study.space import Space, grid, meant, read_space
+from tune.track.records import ObjectiveRecord, StudyRecord, TrialRecord
 
 _FREE = (
     "study.n_trials",
@@ -106,9 +106,8 @@ def open_study(config: Config, runs: Path) -> tuple[Any, bool]:
 
     assert config.sweep is not None
     name, storage = study_name(config), open_storage(storage_url(config, runs), runs)
-    study = optuna.create_study(
-        storage=storage, study_name=name, direction=config.sweep.objective.direction.value, load_if_exists=True
-    )
+    directions = [objective.direction.value for objective in config.sweep.all_objectives]
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
     with study_lock(study):
         is_new = "config" not in study.user_attrs
         if not is_new:
@@ -148,14 +147,18 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
     """Return the study as it stands; a trial is shown by its last attempt."""
     config = stored_config(study)
     assert config.sweep is not None
-    attempts = study.get_trials(deepcopy=False)
-    trials = [_trial(t, config, folder) for t in attempts if not superseded(t) and not rejected(t)]
+    first, *others = (
+        ObjectiveRecord(metric=one.metric, direction=one.direction.value) for one in config.sweep.all_objectives
+    )
+    space, attempts = read_space(config), study.get_trials(deepcopy=False)
+    trials = [_trial(t, config, space, folder) for t in attempts if not superseded(t) and not rejected(t)]
     return StudyRecord(
         name=study.study_name,
         question=config.sweep.question,
-        metric=config.sweep.objective.metric,
-        direction=config.sweep.objective.direction.value,
-        n_trials=n_wanted(config, read_space(config)),
+        metric=first.metric,
+        direction=first.direction,
+        others=tuple(others),
+        n_trials=n_wanted(config, space),
         seeds=tuple(config.sweep.seeds),
         n_rejected=sum(map(rejected, attempts)),
         confidence=config.evaluate.confidence,
@@ -166,8 +169,9 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
     )
 
 
-def _trial(trial: Any, config: Config, folder: StudyFolder) -> TrialRecord:
+def _trial(trial: Any, config: Config, space: Space, folder: StudyFolder) -> TrialRecord:
     attrs = trial.user_attrs
+    queued = trial.system_attrs.get("fixed_params", {})
     state = trial.state.name.lower()
     state = attrs.get("ended", "failed") if trial.state.is_finished() else state
     return TrialRecord(
@@ -176,7 +180,7 @@ def _trial(trial: Any, config: Config, folder: StudyFolder) -> TrialRecord:
         reason=attrs.get("reason"),
         message=attrs.get("message", ""),
         seed=attrs.get("seed", config.seed),
-        parameters=attrs.get("point", trial.system_attrs.get("fixed_params", {})),
+        parameters=attrs["point"] if "point" in attrs else meant(space.order, queued, config),
         metrics=attrs.get("metrics", {}),
         run_id=attrs.get("run_id"),
         notes=tuple(attrs.get("notes", ())),

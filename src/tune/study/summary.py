@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tune.config.compose import difference
 from tune.config.pruning import READ, Pruner
-from tune.config.schema import Config
+from tune.config.schema import Config, Sampler
 from tune.data.splits import Splits
 from tune.study.machine import n_threads, n_workers
 from tune.study.space import Choices, Dimension, Space, Span, describe
@@ -26,8 +26,8 @@ def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far
         ("study", how_far),
         ("search", "; ".join(dimension_words(dimension) for dimension in space.dimensions)),
         *describe(space, config),
-        ("objective", f"{config.sweep.objective.direction} {config.sweep.objective.metric} ({config.data.metrics[0]})"),
-        ("trials", f"{n_wanted(config, space)} ({config.study.sampler}), {_seeds(config)}"),
+        _objective(config),
+        ("trials", f"{n_wanted(config, space)} ({_sampler(config)}), {_seeds(config)}"),
         *([] if config.study.pruner is Pruner.none else [("pruner", _pruner(config))]),
         ("model", f"{config.model.label}, quantization {config.quantization.kind}"),
         ("data", splits.words),
@@ -36,6 +36,20 @@ def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far
         ("folder", str(runs)),
         *([("overrides", changed)] if changed else []),
     ]
+
+
+def _objective(config: Config) -> tuple[str, str]:
+    assert config.sweep is not None
+    objectives, score = config.sweep.all_objectives, config.data.metrics[0]
+    if len(objectives) == 1:
+        return "objective", f"{objectives[0].direction} {objectives[0].metric} ({score})"
+    words = (f"{one.direction} {one.metric}" for one in objectives)
+    return "objectives", f"{', '.join(words)}; the task's score is {score}; the study ends with their Pareto front"
+
+
+def _sampler(config: Config) -> str:
+    study = config.study
+    return f"nsga2, {study.population} a generation" if study.sampler is Sampler.nsga2 else study.sampler.value
 
 
 def _seeds(config: Config) -> str:

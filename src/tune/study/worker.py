@@ -20,7 +20,7 @@ from tune.study.attempts import end, let_go, retries_after, root
 from tune.study.claim import Claim, claim
 from tune.study.database import patiently, unless_away
 from tune.study.heart import Heart, die_with_supervisor
-from tune.study.launch import Launcher
+from tune.study.launch import Launcher, forbidden
 from tune.study.machine import limit_own_memory, memory_limit
 from tune.study.prune import Judge
 from tune.study.reaper import reap_and_close
@@ -119,7 +119,8 @@ class Worker:
                     recorder = self._record(claimed, heart)
                 self._stop.check()
                 reach("trial: started")
-                outcome = self._taken(claimed, heart) or self._run(claimed, folder, recorder, heart)
+                outcome = forbidden(self._config, claimed.point) or self._taken(claimed, heart)
+                outcome = outcome or self._run(claimed, folder, recorder, heart)
                 _publish(recorder, self._folder.trial(claimed.root), outcome)
             except (Exception, Interrupted) as error:  # noqa: BLE001 - one trial's bug must not end the study
                 outcome = failed("interrupted", self._stop.asked) if self._stop.asked else failure(error)
@@ -230,17 +231,24 @@ class Worker:
         return True
 
     def _how(self, outcome: Outcome) -> tuple[Outcome, dict[str, Any]]:
-        assert self._config.sweep is not None
         if outcome.state is State.complete:
-            metric = self._config.sweep.objective.metric
-            value = outcome.metrics[metric]
-            if math.isfinite(value):
-                return outcome, {"value": value}
-            outcome = failed("diverged", f"the objective {metric} is {value}.")
+            outcome, values = told_values(outcome, self._config)
+            if values is not None:
+                return outcome, {"value": values}
         return outcome, {"retries": retries_after(outcome.reason, self._config)}
 
     def _patiently(self, action: Callable[[], T]) -> T:
         return patiently(action, limit_s=self._config.study.storage_wait_s, give_up=self._is_stopping)
+
+
+def told_values(outcome: Outcome, config: Config) -> tuple[Outcome, list[float] | None]:
+    """Return a complete trial's outcome with its objectives; where one is NaN or infinite, a failure and none."""
+    assert config.sweep is not None
+    values = {one.metric: outcome.metrics[one.metric] for one in config.sweep.all_objectives}
+    wrong = [f"{metric} is {value}" for metric, value in values.items() if not math.isfinite(value)]
+    if wrong:
+        return failed("diverged", f"the objective {', and '.join(wrong)}."), None
+    return outcome, list(values.values())
 
 
 def check_room(runs: Path, config: Config) -> None:

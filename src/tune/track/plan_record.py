@@ -66,6 +66,9 @@ class PlanRecord:
 
     name: str
     question: str
+    objectives: tuple[str, ...]
+    """What the search is about, as in `maximize task/score`; empty for a single trial."""
+
     space: tuple[str, ...]
     """What varies, one text a dimension; empty for a single trial."""
 

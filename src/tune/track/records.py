@@ -1,8 +1,11 @@
 """A study as it stands: what its storage knows of each trial, in plain data that reports are made from."""
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from tune.track.dominance import layers
 
 ENDED = ("complete", "pruned", "infeasible", "failed")
 STATES = ("waiting", "running", *ENDED)
@@ -58,13 +61,27 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectiveRecord:
+    """One number that a study is about."""
+
+    metric: str
+    direction: str
+    """maximize or minimize."""
+
+    def good(self, metrics: Mapping[str, float]) -> float:
+        """Return its value so that more is better."""
+        value = metrics[self.metric]
+        return value if self.direction == "maximize" else -value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StudyRecord:
     """One study."""
 
     name: str
     question: str
     metric: str
-    """The objective."""
+    """The objective; of several, the first."""
 
     direction: str
     """maximize or minimize."""
@@ -79,6 +96,9 @@ class StudyRecord:
     """Its parent run in MLflow."""
 
     trials: tuple[TrialRecord, ...]
+
+    others: tuple[ObjectiveRecord, ...] = ()
+    """Further objectives, where there are several."""
 
     seeds: tuple[int, ...] = ()
     """Seeds that every point is to be run with; none where each has the trial's own."""
@@ -106,11 +126,27 @@ class StudyRecord:
         """Return how many trials have ended."""
         return sum(trial.state in ENDED for trial in self.trials)
 
+    @property
+    def objectives(self) -> tuple[ObjectiveRecord, ...]:
+        """Return all that it is about: one, or several."""
+        return (ObjectiveRecord(metric=self.metric, direction=self.direction), *self.others)
+
+    @property
+    def aim(self) -> str:
+        """Return what it is about, in words."""
+        return ", ".join(f"{objective.direction} {objective.metric}" for objective in self.objectives)
+
+    def good(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """Return the values of all objectives so that more is better."""
+        return tuple(objective.good(metrics) for objective in self.objectives)
+
     def ranked(self) -> list[TrialRecord]:
-        """Return the complete trials, best first."""
-        sign = -1 if self.direction == "maximize" else 1
+        """Return the complete trials, best first; with several objectives the front, then one layer after the other."""
         complete = [trial for trial in self.trials if trial.state == "complete"]
-        return sorted(complete, key=lambda trial: (sign * trial.metrics[self.metric], trial.number))
+        values = [self.good(trial.metrics) for trial in complete]
+        depths = layers(values) if self.others else [0] * len(complete)
+        ranks = {t.number: (depth, -good[0]) for t, depth, good in zip(complete, depths, values, strict=True)}
+        return sorted(complete, key=lambda trial: (*ranks[trial.number], trial.number))
 
     def without_result(self) -> list[TrialRecord]:
         """Return the trials that ended and have nothing to show: the holes of a grid."""
@@ -134,9 +170,10 @@ class StudyRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the stable form for other programs."""
         trials = [{**asdict(trial), "cost": trial.cost} for trial in self.trials]
+        aims = [asdict(objective) for objective in self.objectives]
         return {
             "study": self.name,
-            "objective": {"metric": self.metric, "direction": self.direction},
+            **({"objectives": aims} if self.others else {"objective": aims[0]}),
             "n_trials": self.n_trials,
             "seeds": list(self.seeds),
             "n_rejected": self.n_rejected,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tune.track.dominance import layers
 from tune.track.records import StudyRecord, TrialRecord
 
 _LEAST_SEEDS = 2
@@ -71,10 +72,47 @@ class SeedNoise:
 
 
 def ranked_points(study: StudyRecord) -> list[PointRecord]:
-    """Return the points that have a result: those with most seeds first, and of them the best mean."""
-    sign = -1 if study.direction == "maximize" else 1
+    """Return the points that have a result: those with most seeds first, and of them the best mean.
+
+    With several objectives the front of the means comes first, then one layer after the other.
+    """
     points = _points(study.trials)
-    return sorted(points, key=lambda p: (-len(p.trials), sign * p.mean(study.metric), p.trials[0].number))
+    depths = _depths(study, points) if study.others else [0] * len(points)
+
+    def rank(at: int) -> tuple[float, ...]:
+        point = points[at]
+        return depths[at], -len(point.trials), -study.good(point.means())[0], point.trials[0].number
+
+    return [points[at] for at in sorted(range(len(points)), key=rank)]
+
+
+def best_points(study: StudyRecord) -> list[PointRecord]:
+    """Return the best point; with several objectives, all that no other beats, by the first objective."""
+    points = ranked_points(study)
+    if not study.others:
+        return points[:1]
+    return [point for point, depth in zip(points, _depths(study, points), strict=True) if depth == 0]
+
+
+def front_to_json(study: StudyRecord) -> dict[str, Any]:
+    """Return the front for other programs, with the mean of every objective; nothing where there is one objective."""
+    if not study.others:
+        return {}
+    metrics = [objective.metric for objective in study.objectives]
+    return {
+        "front": [
+            {
+                "trials": [trial.number for trial in point.trials],
+                "parameters": point.parameters,
+                "values": {metric: point.mean(metric) for metric in metrics},
+            }
+            for point in best_points(study)
+        ]
+    }
+
+
+def _depths(study: StudyRecord, points: Sequence[PointRecord]) -> list[int]:
+    return layers([study.good(point.means()) for point in points], [len(point.trials) for point in points])
 
 
 def seed_noise(points: Sequence[PointRecord], metric: str, *, confidence: float) -> SeedNoise | None:

@@ -1,6 +1,7 @@
 """The search space of a sweep: which keys vary, and over what."""
 
 from tune.study.space.dimension import Choices, Condition, Dimension, Point, Span, Tied, Value, parameter
+from tune.study.space.draw import meant
 from tune.study.space.whole import (
     Space,
     cells,
@@ -27,6 +28,7 @@ __all__ = [
     "configured",
     "describe",
     "grid",
+    "meant",
     "nothing_left",
     "parameter",
     "parse_space",

@@ -141,10 +141,15 @@ def values(dimension: Dimension) -> list[Value]:
 
 
 def corners(dimension: Dimension) -> list[Value]:
-    """Return every choice, or both ends of a range."""
+    """Return every choice; or both ends of a range and what lies a step from its low one.
+
+    What takes whole numbers alone may take both ends of a range in halves.
+    """
     if isinstance(dimension, Span):
-        ends = (dimension.low, dimension.high)
-        return [int(end) if dimension.whole else end for end in ends]
+        ends = [dimension.low, dimension.high]
+        if dimension.step is not None:
+            ends.insert(1, min(dimension.low + dimension.step, dimension.high))
+        return list(dict.fromkeys(int(end) if dimension.whole else end for end in ends))
     return list(dimension.values)
 
 

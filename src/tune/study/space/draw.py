@@ -26,6 +26,15 @@ def draw(order: Sequence[Dimension], trial: Any, config: Config) -> dict[str, Va
     return point
 
 
+def meant(order: Sequence[Dimension], parameters: Mapping[str, Value], config: Config) -> dict[str, Value]:
+    """Return the values, by key, that some of the sampler's parameters mean; the rest is not drawn yet."""
+    point: dict[str, Value] = {}
+    for dimension in order:
+        if parameter(dimension) in parameters and exists(dimension, point, config):
+            point[dimension.key] = as_run(dimension, parameters[parameter(dimension)], point, config)
+    return point
+
+
 def walk(
     order: Sequence[Dimension], config: Config, values_of: Callable[[Dimension], Sequence[Value]]
 ) -> Iterator[tuple[dict[str, Value], dict[str, Value]]]:

@@ -5,7 +5,18 @@ from typing import Any
 
 from tune.config.schema import Config
 from tune.errors import ConfigError, nearest
-from tune.study.space.dimension import Dimension, Span, Tied, Value, alike, as_run, exists, parameter, value_of
+from tune.study.space.dimension import (
+    Dimension,
+    Span,
+    Tied,
+    Value,
+    alike,
+    as_run,
+    exists,
+    parameter,
+    steps,
+    value_of,
+)
 from tune.study.space.order import parents
 
 _TOLERANCE = 1e-9
@@ -18,7 +29,15 @@ def read_first(order: Sequence[Dimension], config: Config) -> tuple[Mapping[str,
         ConfigError: One does not lie in the space.
     """
     assert config.sweep is not None
-    return tuple(_one(f"sweep.first[{at}]", given, order, config) for at, given in enumerate(config.sweep.first))
+    points: list[Mapping[str, Value]] = []
+    for at, given in enumerate(config.sweep.first):
+        point = _one(f"sweep.first[{at}]", given, order, config)
+        if not point or point in points:
+            wrong = f"is sweep.first[{points.index(point)}] again" if point else "names no key of sweep.space"
+            msg = f"sweep.first[{at}]={dict(given)} {wrong}, so there is nothing to try. Take it out."
+            raise ConfigError(msg)
+        points.append(point)
+    return tuple(points)
 
 
 def _one(where: str, given: Mapping[str, Any], order: Sequence[Dimension], config: Config) -> Mapping[str, Value]:
@@ -56,7 +75,7 @@ def _drawn(where: str, dimension: Dimension, value: Any, point: Mapping[str, Val
     """Return what the sampler would have to draw for this value."""
     if isinstance(dimension, Span):
         if isinstance(value, int | float) and not isinstance(value, bool) and _lies_in(dimension, value):
-            return int(value) if dimension.whole else float(value)
+            return _of_range(dimension, value)
         allowed = f"from {dimension.low:g} to {dimension.high:g}"
         allowed += f" in steps of {dimension.step:g}" if dimension.step else " in whole numbers" * dimension.whole
     else:
@@ -68,6 +87,13 @@ def _drawn(where: str, dimension: Dimension, value: Any, point: Mapping[str, Val
         allowed += f" ({dimension.times} times a factor)" if isinstance(dimension, Tied) else ""
     msg = f"{where} has {dimension.key}={value}, which does not lie in sweep.space: there it is {allowed}."
     raise ConfigError(msg)
+
+
+def _of_range(span: Span, value: float) -> Value:
+    """Return a value of the range as a grid has it: three steps of 0.05 are not 0.15 to the last bit."""
+    if span.step is None:
+        return int(value) if span.whole else float(value)
+    return steps(span)[round((value - span.low) / span.step)]
 
 
 def _lies_in(span: Span, value: float) -> bool:

@@ -15,6 +15,10 @@ _FORMS = (
 )
 
 
+_TOLERANCE = 1e-9
+"""In steps; 0.1 in three steps is not 0.3 to the last bit."""
+
+
 def read_dimensions(config: Config) -> tuple[Dimension, ...]:
     """Return the dimensions of the sweep, in its own order.
 
@@ -106,7 +110,10 @@ def _span(key: str, given: Mapping[str, Any], when: tuple[Condition, ...]) -> Sp
     if unknown or not {"low", "high"} <= set(given):
         msg = f"{where} has the keys {', '.join(map(str, given))}: give {_FORMS}."
         raise ConfigError(msg)
-    low, high, log, step = given["low"], given["high"], bool(given.get("log", False)), given.get("step")
+    low, high, log, step = given["low"], given["high"], given.get("log", False), given.get("step")
+    if not isinstance(log, bool):
+        msg = f"{where}: log={log} is not allowed: it must be true or false, without quotes."
+        raise ConfigError(msg)
     numbers = [low, high] + ([] if step is None else [step])
     if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
         msg = f"{where}: low={low}, high={high}, step={step} must be numbers. Write 0.0001 or 1.0e-4, not text."
@@ -115,6 +122,13 @@ def _span(key: str, given: Mapping[str, Any], when: tuple[Condition, ...]) -> Sp
         msg = (
             f"{where}: low={low}, high={high}, log={log}, step={step} is not allowed: low must not be above high, "
             "a log range starts above 0, and a step is above 0 and not with log."
+        )
+        raise ConfigError(msg)
+    if step is not None and abs((n_steps := (high - low) / step) - round(n_steps)) > _TOLERANCE:
+        reached = low + math.floor(n_steps) * step
+        msg = (
+            f"{where}: steps of {step:g} from low={low:g} do not end at high={high:g}, and both ends are included. "
+            f"Take high={reached:g}, or another step."
         )
         raise ConfigError(msg)
     whole = isinstance(low, int) and isinstance(high, int) and (step is None or isinstance(step, int))

@@ -23,7 +23,7 @@ from tune.study.space.dimension import (
     settings,
     values,
 )
-from tune.study.space.draw import draw, random_points, walk
+from tune.study.space.draw import draw, meant, random_points, walk
 from tune.study.space.first import read_first
 from tune.study.space.order import ancestors, in_order
 from tune.study.space.read import check_conditions, read_dimensions
@@ -73,10 +73,11 @@ def parse_space(config: Config) -> Space:
     check_conditions(space.dimensions, config)
     for dimension in space.dimensions:
         _try_out(dimension, space, config)
-    if config.study.sampler is Sampler.grid and not grid(space, config):
-        raise ConfigError(nothing_left(space, config))
-    for point in [{}, *space.first] if space.rejects else ():
-        if passing(space, config, seed=0, fixed=point) is None and config.study.sampler is not Sampler.grid:
+    is_grid = config.study.sampler is Sampler.grid
+    left = grid(space, config) if is_grid else []
+    for point in [{}, *space.first] if space.rejects or is_grid else ():
+        fits = any(point.items() <= cell.items() for cell in left)
+        if not fits and (is_grid or passing(space, config, seed=0, fixed=point) is None):
             raise ConfigError(nothing_left(space, config, fixed=point))
     return space
 
@@ -162,7 +163,7 @@ def nothing_left(space: Space, config: Config, *, fixed: Mapping[str, Value] | N
     points = random_points(space.order, config, seed=0, n=100, fixed=fixed or {})
     whys = Counter(why for _, point in points if (why := space.rejected_by(point, config)))
     named = " and ".join(f"`{why}`" for why, _ in whys.most_common())
-    where = f"the first point {dict(fixed)}" if fixed else "every point of sweep.space"
+    where = f"the first point {meant(space.order, fixed, config)}" if fixed else "every point of sweep.space"
     return f"sweep.reject: {named} rejects {where}, so nothing can be run. Mend the expression, or change the space."
 
 
@@ -193,6 +194,7 @@ def describe(space: Space, config: Config) -> Sequence[tuple[str, str]]:
             words += f"; {left_out.total()} of {len(kept) + left_out.total()} cells are left out"
         rows.append(("rejected", words))
     if space.first:
-        points = (", ".join(f"{key}={value}" for key, value in first.items()) for first in space.first)
+        firsts = (meant(space.order, first, config) for first in space.first)
+        points = (", ".join(f"{key}={value}" for key, value in first.items()) for first in firsts)
         rows.append(("first", "; ".join(points)))
     return rows

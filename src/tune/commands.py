@@ -1,0 +1,196 @@
+"""What each word after `python -m tune` does. Nothing heavy is imported before its command needs it."""
+
+import os
+from collections.abc import Callable
+
+from tune.config.schema import Config
+from tune.words import Words, no_names, one_name
+
+
+def _run(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+
+    no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    if config.sweep is not None:
+        return _study(config)
+    # Threads are set before torch is imported, and torch is imported late.
+    from tune.study.machine import gpu_variables, n_cores, thread_variables
+    from tune.study.needs import refuse_missing
+
+    refuse_missing(config)
+    os.environ.update(thread_variables(config.workers.threads or n_cores()) | gpu_variables(0))
+    from tune.report.command import print_trial
+    from tune.trial.command import run_single
+
+    outcome, folder = run_single(config)
+    print_trial(outcome.metrics, outcome.notes, folder)
+    return 0
+
+
+def _study(config: Config) -> int:
+    from tune.report.command import print_end
+    from tune.study.command import run_study
+
+    study = run_study(config)
+    print_end(study, config.track)
+    return 0 if study.ranked() or study.is_out_of_budget else 1
+
+
+def _data(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+    from tune.report.command import print_data_set
+
+    no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    print_data_set(config)
+    return 0
+
+
+def _plan(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+
+    no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    from tune.study.machine import n_cores, thread_variables
+
+    os.environ.update(thread_variables(config.workers.threads or n_cores()))
+    from tune.report.command import estimating, print_the_plan
+    from tune.study.plan import make_plan
+
+    with estimating() as on:
+        plan = make_plan(config, on)
+    print_the_plan(plan, config.report.format)
+    return 0
+
+
+def _report(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.report.command import print_report
+    from tune.study.command import read_study
+
+    config = compose(words.overrides, config_dir=words.config_dir)
+    print_report(read_study(one_name(words), config), config.report.format)
+    return 0
+
+
+def _status(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.report.command import print_study_status
+    from tune.study.command import read_study
+
+    print_study_status(read_study(one_name(words), compose(words.overrides, config_dir=words.config_dir)))
+    return 0
+
+
+def _stop(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.study.command import stop_study
+
+    study = stop_study(one_name(words), compose(words.overrides, config_dir=words.config_dir))
+    n_running = study.counts()["running"]
+    print(f"{study.name}: {n_running} running trials are finished, none is started. +sweep=… goes on with it.")  # noqa: T201
+    return 0
+
+
+def _doctor(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.report.command import print_findings
+    from tune.study.doctor.examine import examine, open_case
+
+    config = compose(words.overrides, config_dir=words.config_dir)
+    checkup = examine(open_case(one_name(words), config), fix=config.doctor.fix)
+    print_findings(checkup, config.track)
+    return 1 if checkup.n_left else 0
+
+
+def _clean(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+    from tune.report.command import confirm_freeing, print_freeing
+    from tune.study.clean import find_freeable, free, summary
+
+    name, config = one_name(words), compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    found = find_freeable(name, config)
+    if not confirm_freeing(name, summary(found), yes=config.clean.yes):
+        return 0
+    freed, kept = free(found)
+    print_freeing(freed, kept)
+    return 1 if kept else 0
+
+
+def _ui(words: Words) -> int:
+    from tune import paths
+    from tune.config import rules
+    from tune.config.compose import compose
+    from tune.track.environment import redact
+    from tune.track.folder import check_database, database, ui_command
+
+    no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    track = config.track
+    if uri := paths.tracking_uri(track.uri):
+        print(f"The runs are shown by the MLflow server that keeps them: {redact(uri)}")  # noqa: T201
+        return 0
+    runs = paths.runs_dir(track.folder)
+    check_database(database(runs))
+    print(f"MLflow shows {runs} at http://127.0.0.1:{track.port}, for this machine alone. Ctrl-C ends it.", flush=True)  # noqa: T201
+    command = ui_command(runs, port=track.port)
+    return os.execvp(command[0], command)  # noqa: S606 - a list, never a shell
+
+
+def _worker(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.study.command import work
+
+    return work(one_name(words), compose(words.overrides, config_dir=words.config_dir))
+
+
+def _fetch(words: Words) -> int:
+    from rich.console import Console
+
+    from tune.config.compose import compose
+    from tune.model.source import check_source
+    from tune.trial.task import model_folder
+
+    no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    check_source(config.model)
+    console = Console(stderr=True, markup=False, highlight=False)
+    model_folder(config, announce=console.print)
+    return 0
+
+
+def _config(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose, to_yaml
+
+    no_names(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    print(to_yaml(config), end="")  # noqa: T201
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Words], int]] = {
+    "run": _run,
+    "plan": _plan,
+    "data": _data,
+    "report": _report,
+    "config": _config,
+    "fetch": _fetch,
+    "status": _status,
+    "stop": _stop,
+    "doctor": _doctor,
+    "clean": _clean,
+    "ui": _ui,
+    "worker": _worker,
+}
