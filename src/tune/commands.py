@@ -73,7 +73,7 @@ def _plan(words: Words) -> int:
 def _report(words: Words) -> int:
     from tune.config.compose import compose
     from tune.report.command import print_report
-    from tune.study.command import read_study
+    from tune.study.visit import read_study
 
     config = compose(words.overrides, config_dir=words.config_dir)
     print_report(read_study(one_name(words), config), config.report.format)
@@ -83,7 +83,7 @@ def _report(words: Words) -> int:
 def _status(words: Words) -> int:
     from tune.config.compose import compose
     from tune.report.command import print_study_status
-    from tune.study.command import read_study
+    from tune.study.visit import read_study
 
     print_study_status(read_study(one_name(words), compose(words.overrides, config_dir=words.config_dir)))
     return 0
@@ -91,7 +91,7 @@ def _status(words: Words) -> int:
 
 def _stop(words: Words) -> int:
     from tune.config.compose import compose
-    from tune.study.command import stop_study
+    from tune.study.visit import stop_study
 
     study = stop_study(one_name(words), compose(words.overrides, config_dir=words.config_dir))
     n_running = study.counts()["running"]
@@ -149,7 +149,7 @@ def _ui(words: Words) -> int:
 
 def _worker(words: Words) -> int:
     from tune.config.compose import compose
-    from tune.study.command import work
+    from tune.study.visit import work
 
     return work(one_name(words), compose(words.overrides, config_dir=words.config_dir))
 

@@ -73,6 +73,12 @@ def test_a_mistake_names_the_key_and_a_way_out(override: str, words: list[str]) 
         (["data.validation=0.1"], ["data.validation set what is done with rows of files", "generated"]),
         (["data.clean.min_words=3"], ["data.clean set what is done with rows of files"]),
         (["data.columns.label=kind", "data.balance.how=resample"], ["data.columns set", "data.balance.how=resample"]),
+        (["+sweep=smoke", "sweep.naem=x"], ["the key sweep.naem does not exist", "sweep.name"]),
+        (
+            ["+sweep=smoke", "sweep.space.lora.rank=[2]"],
+            ["sweep.space.lora.rank", "'+sweep.space={KEY:[VALUE,VALUE]}'"],
+        ),
+        (["sweep.name=x"], ["sweep.name: there is no sweep to change", "+sweep=NAME"]),
         (["+sweep=mix_share"], ["data.mix.share needs data.mix.path"]),
         (["lora.rank=0", "lora.alpha=0"], ["lora.rank=0", "lora.alpha=0"]),
     ],

@@ -74,6 +74,18 @@ def test_a_reply_ends_at_the_template_s_end_token_too(model: LlamaForCausalLM) -
     assert cut == [" ".join(whole[: whole.index(str(end)) + 1])]
 
 
+def test_the_head_sees_rows_that_lie_together_and_is_left_as_it_was(model: LlamaForCausalLM) -> None:
+    # torch multiplies the last positions of several prompts one by one, and in bfloat16 copies the weight for each.
+    seen = []
+    watch = model.lm_head.register_forward_hook(lambda _head, inputs, _logits: seen.append(inputs[0]))
+    generate_replies(model, Numbers(), PROMPTS, max_new_tokens=3, batch_size=4, end_ids=[1])
+    watch.remove()
+
+    assert seen[0].shape == (4, 1, 32)
+    assert all(rows.is_contiguous() for rows in seen)
+    assert not model.lm_head._forward_pre_hooks
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_surprise_is_the_sum_over_tokens(model: LlamaForCausalLM, batch_size: int) -> None:
     texts = [([*prompt, 3, 1], len(prompt)) for prompt in PROMPTS]

@@ -1,5 +1,8 @@
 """AdaLoRA drops directions as its paper does, is saved as plain LoRA, and goes on from a checkpoint exactly."""
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,32 @@ def test_the_penalty_by_hand(base: Base) -> None:
 
     # PEFT weighs the mean distance with 0.5: 0.5 * (6 + 0) / 2
     assert float(adapted.course.penalty().detach()) == pytest.approx(1.5)
+
+
+def test_the_penalty_is_pefts(base: Base) -> None:
+    adapted = attach(base, replace(LORA, rank=4, initial_rank=6), seed=0)
+    ids = torch.arange(10, 30)[None]
+
+    with torch.no_grad():
+        theirs = adapted.model(input_ids=ids, labels=ids).loss
+        plain = adapted.model.get_base_model()(input_ids=ids, labels=ids).loss
+        ours = adapted.course.penalty()
+
+    assert ours.item() == pytest.approx((theirs - plain).item(), rel=1e-4)
+
+
+def test_the_budget_falls_by_hand(base: Base, learn: Callable[[Any, int], list[float]]) -> None:
+    adapted = attach(base, replace(LORA, rank=4, initial_rank=6), seed=0)
+    adapted.course.begin(10)
+    left = []
+    for step in range(1, 11):
+        learn(adapted.model, 1)  # its gradients stay
+        adapted.course.after_step(step)
+        left.append(kept(adapted))
+
+    # 14 layers begin with 6 and keep 4 on average: 84, then 56 + 28 (1 - (step - 1) / 6)^3 rounded down, until three
+    # steps before the end.
+    assert left == [84, *(56 + math.floor(28 * (1 - (step - 1) / 6) ** 3) for step in range(2, 7)), *[56] * 4]
 
 
 def test_one_step_is_too_few_to_learn_and_then_drop(base: Base) -> None:

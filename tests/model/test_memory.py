@@ -7,9 +7,9 @@ import transformers
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Method
+from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Bias, Method
 from tune.config.optimizer import Optimizer
-from tune.config.recipe import Device, ModelConfig, QuantizationConfig, QuantizationKind
+from tune.config.recipe import Device, Dtype, ModelConfig, QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import ConfigError
 from tune.model.architectures import read_architecture, shipped
@@ -80,14 +80,66 @@ def test_the_held_parts_of_a_toy_of_two_layers_by_hand() -> None:
     assert found.optimizer * GIB == pytest.approx(2 * 512 * 4)
 
 
+def test_what_is_trained_in_full_beside_an_adapter_by_hand() -> None:
+    # Embeddings and head of 32*8 each are two weights of the toy; with biases q, k, v, o and gate, up, down have
+    # 8 + 4 + 4 + 8 + 16 + 16 + 8 = 64 a layer. Each is there twice: as it was loaded, and the float32 that is trained.
+    biased = toy()
+    biased.attention_bias = biased.mlp_bias = True
+    tied = toy()
+    tied.tie_word_embeddings = True
+    plain, config = estimate(toy_config(), toy(), overhead_gib=0), toy_config()
+    config.lora.modules_to_save = "embed_tokens+lm_head"
+    both, one = (estimate(config, sizes, overhead_gib=0) for sizes in (toy(), tied))
+    config.lora.modules_to_save, config.lora.bias = None, Bias.all
+    biases = estimate(config, biased, overhead_gib=0)
+
+    assert both.trainable == plain.trainable + 2 * 256
+    assert one.trainable == plain.trainable + 256, "a tied weight is trained once"
+    assert biases.trainable == plain.trainable + 2 * 64
+    assert both.weights == plain.weights
+    assert (both.adapter - plain.adapter) * GIB == (both.gradients - plain.gradients) * GIB == pytest.approx(512 * 4)
+    assert (both.optimizer - plain.optimizer) * GIB == pytest.approx(2 * 512 * 4)
+    assert both.peak > plain.peak + both.adapter - plain.adapter
+
+
 def test_the_peaks_are_sums_of_their_parts() -> None:
     found = estimate(toy_config(), toy(), overhead_gib=1.0)
 
-    held = found.weights + found.adapter + found.heap + 1.0
+    held = found.weights + found.adapter + 1.0
+    trains = held + found.heap + found.optimizer
+    assert found.peak_loading == pytest.approx(found.weights + 1.0)
     assert found.peak_evaluation == pytest.approx(held + found.evaluation)
-    at_most = held + found.optimizer + found.activations + found.logits
-    assert held + found.optimizer + found.activations <= found.peak_training <= at_most
-    assert found.peak == max(found.peak_training, found.peak_evaluation)
+    assert trains + found.activations <= found.peak_training <= trains + found.activations + found.logits
+    assert found.peak == max(found.peak_loading, found.peak_training, found.peak_evaluation)
+
+
+def test_a_loss_that_is_measured_while_training_lies_beside_what_the_optimizer_keeps() -> None:
+    at_the_end = estimate(toy_config(), toy(), overhead_gib=0)
+    on_the_way = estimate(toy_config(evals=2), toy(), overhead_gib=0)
+
+    assert on_the_way.peak_evaluation == pytest.approx(at_the_end.peak_evaluation + at_the_end.optimizer)
+
+
+def test_weights_that_are_converted_lie_beside_the_pages_they_are_read_from() -> None:
+    config, sizes = toy_config(), toy()
+    config.model.dtype = Dtype.bfloat16
+    sizes.dtype = torch.float32
+
+    found = estimate(config, sizes, overhead_gib=0)
+
+    assert found.weights * GIB == pytest.approx((1704 + 4) * 2, abs=16)  # RoPE's four numbers may stay in float32
+    assert found.loading * GIB == pytest.approx(found.weights * 2 * GIB)
+    assert found.peak_loading == pytest.approx(found.weights * 3)
+
+
+def test_weights_in_four_bits_are_made_from_pages_and_a_copy() -> None:
+    config, sizes = toy_config(), toy()
+    config.quantization.kind = QuantizationKind.nf4
+    sizes.dtype = torch.float32
+
+    found = estimate(config, sizes)
+
+    assert found.loading * GIB == pytest.approx(2 * (2 * (592 - 16) * 4))  # the linear layers of two blocks, twice
 
 
 def test_gradients_that_are_summed_over_passes_lie_beside_the_next_pass() -> None:
@@ -163,17 +215,37 @@ def test_on_a_cpu_the_heap_keeps_a_share_of_a_step_and_on_a_gpu_nothing() -> Non
     on_gpu = estimate(config, toy())
 
     assert on_cpu.heap == pytest.approx(HEAP_SHARE * (on_cpu.activations + on_cpu.logits), rel=0.2)
+    assert on_cpu.evaluation > on_gpu.evaluation
     assert (on_gpu.heap, on_gpu.overhead) == (0, 0)
 
 
-def test_scoring_holds_three_times_the_logits() -> None:
-    # A vocabulary of 1000 beside 8 wide layers: 8 texts of 16 tokens have 8 * 16 * 1000 logits of 4 bytes.
-    sizes = toy()
+def test_holes_of_the_heap_stay_where_blocks_are_recomputed() -> None:
+    plain, recomputed = (estimate(toy_config(gradient_checkpointing=choice), toy()) for choice in (False, True))
+
+    assert recomputed.heap == plain.heap
+    assert recomputed.activations < plain.activations
+
+
+def test_pieces_that_are_mapped_for_themselves_leave_no_holes() -> None:
+    # 8 texts of 16 tokens over a vocabulary of 100,000 have 49 MiB of logits, 3 tables of them: none is in the heap.
+    config, sizes = toy_config(), toy()
+    sizes.vocab_size = 100_000
+    on_cpu = estimate(config, sizes).evaluation
+    config.model.device, config.model.dtype = Device.cuda, Dtype.float32
+
+    assert on_cpu == pytest.approx(estimate(config, sizes).evaluation, rel=0.01)
+
+
+@pytest.mark.parametrize(("dtype", "n_bytes"), [(Dtype.float32, 3 * 4), (Dtype.bfloat16, 2 + 3 * 4)])
+def test_scoring_holds_three_times_the_logits_in_float32(dtype: Dtype, n_bytes: int) -> None:
+    # A vocabulary of 1000 beside 8 wide layers: 8 texts of 16 tokens have 8 * 16 * 1000 logits.
+    config, sizes = toy_config(), toy()
     sizes.vocab_size = 1000
+    config.model.device, config.model.dtype = Device.cuda, dtype  # no holes
 
-    found = estimate(toy_config(), sizes)
+    found = estimate(config, sizes)
 
-    assert found.evaluation * GIB == pytest.approx(3 * 8 * 16 * 1000 * 4, rel=0.1)
+    assert found.evaluation * GIB == pytest.approx(8 * 16 * 1000 * n_bytes, rel=0.1)
 
 
 def test_a_frozen_layer_saves_nothing_and_a_trained_one_its_input() -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tune.config import rules
 from tune.config.compose import compose
 from tune.config.method import BEGUN_FROM_WEIGHTS, RATE_FACTOR, WITHOUT_LAYERS, Method
-from tune.config.recipe import Dtype, LoraConfig, QuantizationKind
+from tune.config.recipe import Dtype, LoraConfig, QuantizationConfig, QuantizationKind
+from tune.config.schema import Config
 from tune.errors import AssetError, ConfigError, DataError, Diverged, NothingLearned
 from tune.model.adapt import Adapted, attach, detach, reload, save, settle
 from tune.model.load import Base
@@ -38,7 +40,7 @@ def at_home(method: Method) -> QuantizationKind:
 
 def refusal(method: Method, kind: QuantizationKind) -> str | None:
     try:
-        rules.check(compose([f"lora.method={method}", f"quantization.kind={kind}"]))
+        rules.check(Config(lora=LoraConfig(method=method), quantization=QuantizationConfig(kind=kind)))
     except ConfigError as error:
         return str(error)
     return None
@@ -346,6 +348,24 @@ def test_dora_learns_a_norm_for_every_output(base: Base) -> None:
 
     # a block's outputs: q and o 64 each, k and v 32 each, gate and up 128 each, down 64; two blocks
     assert attach(base, recipe(Method.dora), seed=0).trainable == n_plain + 2 * (2 * 64 + 2 * 32 + 2 * 128 + 64)
+
+
+def test_vera_trains_two_vectors_a_layer(base: Base) -> None:
+    adapted = attach(base, replace(recipe(Method.vera), rank=64), seed=0)
+
+    # d has the rank, 64, in each of 14 layers; b the layer's outputs (see the test of DoRA)
+    assert adapted.trainable == 14 * 64 + 2 * (2 * 64 + 2 * 32 + 2 * 128 + 64)
+
+
+def test_a_vera_adapter_brings_its_random_matrices(base: Base, learn: Learn, tmp_path: Path) -> None:
+    adapted = attach(base, replace(recipe(Method.vera), rank=64), seed=5)
+    learn(adapted.model, 2)
+    save(adapted, tmp_path / "adapter")
+
+    tensors = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items() if "lambda" not in name}
+    # as wide as the widest layer: gate and up put out 128, down takes 128
+    assert shapes == {"base_model.vera_A": (64, 128), "base_model.vera_B": (128, 64)}
 
 
 def test_lora_plus_asks_for_faster_b_alone(base: Base) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from tune.config.method import Method
 from tune.config.recipe import LoraConfig, QuantizationKind
@@ -74,6 +75,13 @@ def test_each_type_gives_its_share_of_layers_those_with_the_most_signal(base: Ba
     )
     assert len(top_layers(base.model, ALL, 0.01)) == 2, "one of each type at least"
     assert top_layers(base.model, ALL, 1.0) == tuple(name for name in linear_layers(base.model) if name.endswith(ALL))
+
+
+def test_a_share_that_is_a_whole_number_of_layers_takes_so_many() -> None:
+    shape = LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=25, num_attention_heads=1)
+
+    assert len(top_layers(LlamaForCausalLM(shape), ("mlp.down_proj",), 0.28)) == 7  # 7.000000000000001 in floats
+    assert len(top_layers(LlamaForCausalLM(shape), ("mlp.down_proj",), 0.29)) == 8
 
 
 def test_the_chosen_layers_are_the_targets(base: Base) -> None:

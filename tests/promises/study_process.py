@@ -19,7 +19,7 @@ import psutil
 
 from tune.config.compose import compose
 from tune.files import read_json
-from tune.study.command import read_study
+from tune.study.visit import read_study
 from tune.track.mlflow_store import MlflowStore
 from tune.track.recorder import RunRecord
 

@@ -25,9 +25,9 @@ from tests.promises.study_process import (
 )
 from tests.track.test_server import Server
 from tune.config.compose import compose
-from tune.study.command import read_study
 from tune.study.record import send_what_waits
 from tune.study.storage import StudyFolder, load_study
+from tune.study.visit import read_study
 from tune.track.mlflow_server import ServerStore
 from tune.track.mlflow_store import MlflowStore
 from tune.track.recorder import RunRecord, RunStatus

@@ -55,6 +55,36 @@ STUDY = StudyRecord(
 )
 
 
+def test_trials_that_may_end_early_show_the_step_they_kept_and_how_many_they_made() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    steps = {"train/best_step": 8.0, "cost/train_steps": 12.0, "train/planned_steps": 40.0}
+    early = trial(0, rank=4, score=0.375)
+    early = dataclasses.replace(early, metrics={**early.metrics, **steps})
+
+    print_study(dataclasses.replace(STUDY, trials=(early, *STUDY.trials[1:])), console)
+
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined] # a StringIO
+    assert any("steps" in line.split() for line in lines)
+    assert [line.split().count("8/12") for line in lines if line.split()[:2] in (["1", "1"], ["2", "0"])] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("made", "best", "sentence"),
+    [
+        (12.0, 8.0, "it ended early, after step 12 of 40; the weights after step 8 had the lowest eval loss"),
+        (40.0, 40.0, "it made all 40 steps; the weights after step 40 had the lowest eval loss and were kept"),
+    ],
+)
+def test_a_single_trial_says_what_it_made_and_kept(made: float, best: float, sentence: str) -> None:
+    console = Console(file=io.StringIO(), width=200)
+
+    print_metrics({"train/best_step": best, "cost/train_steps": made, "train/planned_steps": 40.0}, console)
+
+    said = console.file.getvalue()  # type: ignore[attr-defined] # a StringIO
+    assert sentence in said
+    assert "train/best_step" not in said
+
+
 def test_what_was_pruned_is_listed_with_its_step_and_loss_and_has_no_rank() -> None:
     stopped = dataclasses.replace(
         trial(3, rank=64, score=0.9, state="pruned", reason="pruned", pruned_step=40),

@@ -14,7 +14,7 @@ from tune.study.attempts import end, reap
 from tune.study.claim import Claim
 from tune.study.signature import sign
 from tune.study.space import parse_space
-from tune.study.storage import open_study
+from tune.study.storage import StudyFolder, open_study, snapshot
 
 
 class Died(BaseException):
@@ -229,3 +229,27 @@ def test_a_grid_that_is_made_smaller_leaves_the_rest_in_the_queue_and_a_retry_in
     assert (again.root, again.attempt, again.point) == (first.root, 2, first.point)
     assert nothing is None
     assert second.point == {"lora.rank": 4}
+
+
+def test_a_point_that_diverged_has_failed_and_the_sampler_is_told_that_it_cannot_be_had(tmp_path: Path) -> None:
+    study, config = searched(tmp_path)
+    numbers = [take(study, config).number for _ in range(2)]
+
+    end(study, numbers[0], failed("diverged"))
+    end(study, numbers[1], failed("bug"))
+
+    shown = snapshot(study, StudyFolder(runs=tmp_path, name="smoke")).trials
+    assert [(trial.state, trial.reason) for trial in shown] == [("failed", "diverged"), ("failed", "bug")]
+    told = [(trial.state.name, trial.constraints) for trial in study.trials]
+    assert told == [("PRUNED", {"result": 1.0}), ("FAIL", {})]
+
+
+def test_a_point_that_diverged_and_is_tried_again_is_not_given_up(tmp_path: Path) -> None:
+    study, config = searched(tmp_path)
+    first = take(study, config)
+
+    end(study, first.number, failed("diverged"), retries=1)
+    again = take(study, config)
+
+    assert (again.root, again.attempt, again.point) == (first.root, 2, first.point)
+    assert study.trials[0].constraints == {}

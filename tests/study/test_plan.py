@@ -32,8 +32,9 @@ def plan(*words: str, folder: Path) -> dict[str, Any]:
 
 
 def test_a_grid_is_planned_with_all_its_cells(tmp_path: Path) -> None:
-    found = plan("+sweep=smoke", *SMALL, folder=tmp_path / "runs")
+    found = plan("+sweep=smoke", *SMALL, "lora.rank=64", folder=tmp_path / "runs")
 
+    assert any(note.startswith("No trial is run with lora.rank=64: every point") for note in found["notes"])
     assert (found["n_points"], found["n_trials"], found["n_estimated"]) == (2, 2, 2)
     assert found["first"] == [{"lora.rank": 2, "seed": 0}, {"lora.rank": 4, "seed": 0}]
     # tiny has two blocks; rank 2 on q, k, v, o, gate, up, down of 64, 32 and 128: 2 * 2 * (128+96+96+128+3*192)
@@ -67,6 +68,20 @@ def test_a_range_without_steps_has_no_end_and_a_grid_is_counted_by_hand() -> Non
 
     assert n_points(parse_space(joint), joint) is None
     assert n_points(parse_space(ranks), ranks) == 4 * 2
+
+
+def test_points_are_counted_without_looking_at_each() -> None:
+    config = compose(["+sweep=smoke", "model=tiny", "study.sampler=random", "study.n_trials=2"])
+    assert config.sweep is not None
+    config.sweep.space = {
+        "data.n_train": {"low": 1, "high": 10**6},
+        "lora.rank": {"low": 1, "high": 10**6},
+        "lora.alpha": {"times": "lora.rank", "choices": [1, 2]},
+        "quantization.kind": ["none", "nf4"],
+        "quantization.double": {"choices": [True, False], "when": {"quantization.kind": ["nf4"]}},
+    }
+
+    assert n_points(parse_space(config), config) == 10**6 * 10**6 * 2 * (1 + 2)
 
 
 def test_cells_that_are_rejected_are_counted_and_not_looked_at() -> None:

@@ -55,6 +55,14 @@ def test_a_sampler_that_does_not_learn_repeats_all_its_points(tmp_path: Path) ->
     assert [rank for rank, _ in order] == points * 3
 
 
+def test_a_space_with_fewer_points_than_draws_is_repeated_too(tmp_path: Path) -> None:
+    study, config = seeded(tmp_path, "study.sampler=random", "study.n_trials=9", space={"lora.rank": [2, 4]})
+
+    order = run(study, config, lambda rank, seed: rank + seed)
+
+    assert set(order) == {(rank, seed) for rank in (2, 4) for seed in (0, 1, 2)}
+
+
 def test_a_sampler_that_learns_gives_further_seeds_to_contenders_alone(tmp_path: Path) -> None:
     study, config = seeded(tmp_path, "study.sampler=tpe", "study.n_trials=30")
 

@@ -231,6 +231,14 @@ def test_options_that_there_are_not_are_refused(tmp_path: Path, space: str, word
         parse_space(grouped(tmp_path, space))
 
 
+def test_options_that_an_override_makes_alike_are_refused(tmp_path: Path) -> None:
+    words = (
+        "quantization=none and quantization=nf4 make the same trial where quantization.kind=nf4 quantization.double=fal"
+    )
+    with pytest.raises(ConfigError, match=words):
+        grouped(tmp_path, "{quantization: [none, nf4]}", "quantization.kind=nf4", "quantization.double=false")
+
+
 def test_two_points_that_mean_one_configuration_are_twins(tmp_path: Path) -> None:
     config = grouped(tmp_path, "{quantization: [none, nf4], lora.rank: {choices: [16], when: {quantization: nf4}}}")
     config.sweep.space["quantization.kind"] = ["nf4"]

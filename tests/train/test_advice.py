@@ -40,6 +40,17 @@ def test_a_validation_loss_that_rises_while_the_training_loss_falls() -> None:
     )
 
 
+def test_where_the_best_weights_were_kept_the_advice_is_another() -> None:
+    found = [Eval(index=1, step=40, loss=2.5), Eval(index=2, step=80, loss=2.6)]
+
+    (sentence,) = curve_advice(FALLING, found, learning_rate=1e-6, keeps_best=True)
+
+    assert sentence.endswith(
+        "the examples are learned by heart. The weights after step 40 were kept; fewer train.epochs cost less, and "
+        "with more lora.dropout they may get further."
+    )
+
+
 @pytest.mark.parametrize(
     "evals",
     [

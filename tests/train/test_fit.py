@@ -1,7 +1,8 @@
-"""How many steps a training takes, by hand."""
+"""How many steps a training takes, by hand, and what it leaves on the base."""
 
 import pytest
 
+from tests.train.toy import TRAIN, network, train
 from tune.config.recipe import TrainConfig
 from tune.train.fit import n_steps
 
@@ -19,3 +20,15 @@ from tune.train.fit import n_steps
 )
 def test_steps_by_hand(n_examples: int, settings: dict, steps: int) -> None:
     assert n_steps(TrainConfig(**settings), n_examples) == steps
+
+
+def test_the_base_keeps_its_own_special_tokens() -> None:
+    model = network()
+    base = model.get_base_model()
+    base.config.eos_token_id, base.config.pad_token_id = 7, 5  # the tokenizer ends with 1 and pads with 0
+    base.generation_config.eos_token_id, base.generation_config.pad_token_id = [7, 9], 5
+
+    train(TRAIN, start=lambda: model)
+
+    assert (base.config.eos_token_id, base.config.pad_token_id) == (7, 5)
+    assert (base.generation_config.eos_token_id, base.generation_config.pad_token_id) == ([7, 9], 5)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.optimization import Adafactor
 
 from tests.train.toy import RATES, network, same, settings, train
@@ -130,3 +131,12 @@ def test_bitsandbytes_lets_go_of_a_network_that_was_trained() -> None:
 def test_paging_without_a_gpu_is_refused_and_not_left_out(optimizer: Optimizer) -> None:
     with pytest.raises(ConfigError, match=rf"train\.optimizer={optimizer} needs a GPU.*on the cpu.*adamw_8bit"):
         train(settings(optimizer))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_galore_that_would_project_nothing_of_the_blocks_is_refused(tied: bool) -> None:
+    pytest.importorskip("galore_torch")
+    config = GPT2Config(vocab_size=32, n_embd=32, n_layer=1, n_head=2, n_positions=16, tie_word_embeddings=tied)
+
+    with pytest.raises(ConfigError, match=r"train\.optimizer=galore is not allowed with this model.*Conv1D"):
+        train(settings(Optimizer.galore), start=lambda: GPT2LMHeadModel(config))

@@ -21,6 +21,32 @@ print(first - before, kept - first, second - before)
 """
 
 
+AFTER_HOLES = """
+import torch
+from pathlib import Path
+from tune.trial.meter import Meter
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+meter = Meter(torch.device("cpu"))
+with meter.phase("train"):
+    before = resident()
+    rows = [torch.ones(16 * 1024) for _ in range(4096)]  # 64 KiB each, 256 MiB
+    kept = rows[::16]
+    del rows
+    inside = resident()
+print(inside - before, resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another C library gives it back or does not")
+def test_what_a_phase_freed_between_what_lives_is_given_back_at_its_end() -> None:
+    done = subprocess.run([sys.executable, "-c", AFTER_HOLES], capture_output=True, text=True, check=True)
+
+    inside, after = map(float, done.stdout.split())
+    assert inside > 200
+    assert after < 64
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only there the peak can begin anew")
 def test_a_small_trial_after_a_large_one_is_told_its_own_peak() -> None:
     done = subprocess.run([sys.executable, "-c", AFTER_A_LARGE_ONE], capture_output=True, text=True, check=True)

@@ -1,15 +1,20 @@
 """A whole trial with every method: what is scored is what is saved, and the base is left as it was."""
 
 import hashlib
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.trial.conftest import SMALL
 from tune.config.method import WITHOUT_LAYERS, Method
 from tune.errors import Interrupted
 from tune.model import adapt
 from tune.track.memory_store import MemoryStore
-from tune.trial.measure import measure
+from tune.trial.measure import Measured, measure
 from tune.trial.outcome import Outcome
 from tune.trial.run import Bench, Searched, open_bench, run_trial
 
@@ -76,6 +81,34 @@ def test_a_stopped_trial_goes_on_to_the_same_adapter(bench: Bench, small, tmp_pa
         next((tmp_path / which / "adapter").glob("*.safetensors")).read_bytes() for which in ("unbroken", "broken")
     ]
     assert adapters[0] == adapters[1]
+
+
+def test_modules_that_are_trained_in_full_are_scored_as_a_new_process_scores_them(
+    bench: Bench, small, tmp_path: Path, cache: Path
+) -> None:
+    words = ["lora.modules_to_save=embed_tokens+norm", "train.learning_rate=1e-2"]
+    before = base_digest(bench)
+    outcome = run(small(*words), bench, tmp_path / "unbroken")
+    with pytest.raises(Interrupted):
+        run(small(*words), bench, tmp_path / "broken", stop_at=2)
+    run(small(*words), bench, tmp_path / "broken")
+
+    script = Path(__file__).parents[1] / "promises" / "reload_and_measure.py"
+    command = [sys.executable, str(script), str(tmp_path / "broken" / "adapter"), *SMALL, *words]
+    environment = os.environ | {"TUNE_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+
+    assert base_digest(bench) == before
+    saved = [
+        (tmp_path / which / "adapter" / "adapter_model.safetensors").read_bytes() for which in ("unbroken", "broken")
+    ]
+    assert saved[0] == saved[1]
+    assert "Trained in full beside the adapter: embed_tokens, norm" in " ".join(outcome.notes)
+    assert done.returncode == 0, done.stderr
+    again = Measured.from_json(json.loads(done.stdout.splitlines()[-1]))
+    live = Measured.from_json(json.loads((tmp_path / "broken" / "scores.json").read_text())["adapted"])
+    assert again.replies == live.replies
+    assert again.surprise.loss == live.surprise.loss == outcome.metrics["eval/loss"]
 
 
 def test_galore_trains_all_weights_and_a_stopped_trial_goes_on_to_the_same_ones(

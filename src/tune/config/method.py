@@ -88,6 +88,17 @@ class Method(StrEnum):
     """
 
 
+class Bias(StrEnum):
+    """Which of the base's biases are trained beside an adapter."""
+
+    none = "none"
+    all = "all"
+    """Every one in the model, those of norms too."""
+
+    lora_only = "lora_only"
+    """Those of the adapted layers."""
+
+
 BEGUN_FROM_WEIGHTS = frozenset({Method.pissa, Method.olora})
 """Methods whose A and B are a part of the base's weights, which is taken out of them."""
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tune.config.method import BEGUN_FROM_WEIGHTS, ONE_RANK, WITHOUT_LAYERS, Method
-from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind, TrainConfig
+from tune.config.method import BEGUN_FROM_WEIGHTS, ONE_RANK, WITHOUT_LAYERS, Bias, Method
+from tune.config.recipe import LoraConfig, ModelConfig, QuantizationConfig, QuantizationKind, TrainConfig
 
 _READ_BY = {
     "plus_ratio": (Method.lora_plus,),
@@ -12,6 +12,7 @@ _READ_BY = {
     "virtual_tokens": (Method.prompt, Method.prefix),
 }
 _METHODS = frozenset({"lora", "lora.method"})
+_MODELS = frozenset({"model", "model.path", "model.embedded"})
 _FIRST_RANKS = frozenset({"lora.rank", "lora.initial_rank"})
 """Where one of them is searched, a point's own values are checked."""
 
@@ -59,6 +60,7 @@ def impossible_method(lora: LoraConfig, quantization: QuantizationConfig, *, sea
         return  # other methods of the search read what this one does not
     yield from _without_patterns(lora, searched)
     yield from _without_layers(lora, searched)
+    yield from _nothing_beside(lora, searched)
     yield from _of_another_method(lora, searched)
 
 
@@ -89,6 +91,27 @@ def _without_layers(lora: LoraConfig, searched: frozenset[str]) -> Iterator[str]
                 f"{given} has no effect with lora.method={lora.method}, which puts no adapter around a layer: leave it "
                 "out, or take a method that does, such as lora=lora."
             )
+
+
+def _nothing_beside(lora: LoraConfig, searched: frozenset[str]) -> Iterator[str]:
+    """Yield why a method trains none of the base's weights beside its own."""
+    why = "which trains every weight" if lora.method is Method.full else "which trains and saves virtual tokens alone"
+    for name in ("bias", "modules_to_save"):
+        if lora.method in WITHOUT_LAYERS and (given := _given(lora, name, searched)):
+            yield (
+                f"{given} is not allowed with lora.method={lora.method}, {why}: leave it out, or take a method with an "
+                "adapter around layers, such as lora=lora."
+            )
+
+
+def impossible_bias(lora: LoraConfig, model: ModelConfig, *, searched: frozenset[str]) -> Iterator[str]:
+    """Yield why there is no bias to train, where that is known before the model is read."""
+    if lora.bias is not Bias.none and not model.path and not searched & _MODELS:
+        yield (
+            f"lora.bias={lora.bias} is not allowed with model.embedded={model.embedded}: it is a Llama, whose layers "
+            "have no bias, so nothing more would be trained. Leave lora.bias out, or take a model whose layers have "
+            "biases, such as GPT-2 or Qwen2."
+        )
 
 
 def impossible_checkpointing(lora: LoraConfig, train: TrainConfig) -> Iterator[str]:

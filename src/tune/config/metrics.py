@@ -13,8 +13,15 @@ ESTIMATED_GIB = "cost/estimated_gib"
 
 COSTS = (
     *("cost/seconds", "cost/base_seconds", "cost/train_seconds", "cost/evaluate_seconds"),
-    *(PEAK_GIB, "cost/trainable_params", "cost/trainable_share", "cost/train_tokens"),
+    *(PEAK_GIB, "cost/trainable_params", "cost/trainable_share", "cost/train_tokens", "cost/train_steps"),
 )
+
+BEST_STEP, PLANNED_STEPS, MADE_STEPS = "train/best_step", "train/planned_steps", "cost/train_steps"
+"""Optimizer steps until the weights that were kept, without an early end, and truly made.
+
+The first two are there where train.early_stopping may end a training; the third counts each step once, however often
+a trial was interrupted.
+"""
 
 
 def general_names(evaluate: EvaluateConfig) -> list[str]:
@@ -33,4 +40,6 @@ def metric_names(config: Config) -> list[str]:
     names = [f"{score}{change}" for score in scores for change in ("", *_CHANGES)]
     if config.evaluate.perplexity:
         names += ["perplexity/domain", "perplexity/domain_base", "perplexity/domain_delta"]
+    if config.train.early_stopping.patience is not None:
+        names += [BEST_STEP, PLANNED_STEPS]
     return [*names, *general_names(config.evaluate), "train/loss", "eval/loss", "eval/loss_base", *COSTS]

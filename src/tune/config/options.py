@@ -5,6 +5,7 @@ the sweep sets. What came out of it is kept with the sweep: a study that goes on
 not read the option's file again.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -65,7 +66,21 @@ def _of_group(
         except ConfigError as error:
             msg = f"sweep.space.{group}: {error}"
             raise ConfigError(msg) from error
+    _refuse_alike(group, composed, overrides)
     configured = compose(list(overrides))
     every = [configured, *composed.values()]
     differing = [key for key in configured if any(leaves[key] != configured[key] for leaves in every)]
     return {option: {key: leaves[key] for key in differing} for option, leaves in composed.items()}
+
+
+def _refuse_alike(group: str, composed: Mapping[str, Leaves], overrides: Sequence[str]) -> None:
+    for one, other in itertools.combinations(composed, 2):
+        if composed[one] == composed[other]:
+            inside = [word for word in overrides if word.lstrip("+").startswith(f"{group}.")]
+            why = f" where {' '.join(inside)} stands above them" if inside else ""
+            way_out = f"Leave {' '.join(inside)} out, or take" if inside else "Take"
+            msg = (
+                f"sweep.space.{group}: {group}={one} and {group}={other} make the same trial{why}, so nothing is "
+                f"compared. {way_out} one of them out of the list."
+            )
+            raise ConfigError(msg)

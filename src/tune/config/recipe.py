@@ -5,10 +5,11 @@ Ranges are checked in `tune.config.rules`, because a dataclass checks types only
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tune.config.method import Method
+from tune.config.early_stopping import EarlyStoppingConfig
+from tune.config.method import Bias, Method
 from tune.config.optimizer import Optimizer
 
 
@@ -108,6 +109,18 @@ class LoraConfig:
 
     alpha_pattern: str | None = None
     """Alphas of some layers, written as in `rank_pattern`. A layer of another rank keeps `alpha` unless it says so."""
+
+    bias: Bias = Bias.none
+    """Which of the base's biases are trained too: none, all (those of norms included), lora_only (of adapted layers).
+
+    A model without biases, as Llama's are, is refused.
+    """
+
+    modules_to_save: str | None = None
+    """Modules that are trained in full beside the adapter and saved with it, joined with +: embed_tokens+lm_head.
+
+    The ends of their names; a weight that two modules share, such as tied embeddings, is trained as one.
+    """
 
     plus_ratio: float = 16.0
     """Learning rate of B over that of A; lora_plus alone reads it. At least 1; its paper advises about 16."""
@@ -235,6 +248,8 @@ class TrainConfig:
 
     evals: int = 0
     """How often the validation loss is measured on the way, evenly over the steps; the end needs none. At least 0."""
+
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
 
 
 class GeneralKnowledge(StrEnum):

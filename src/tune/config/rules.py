@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.duration import seconds_of
-from tune.config.method_rules import impossible_checkpointing, impossible_method
+from tune.config.early_stopping import impossible_early_stopping
+from tune.config.method_rules import impossible_bias, impossible_checkpointing, impossible_method
 from tune.config.objective_rules import impossible_objectives
 from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.pruning import impossible_pruning
@@ -76,6 +77,8 @@ RANGES: dict[str, Range] = {
     "train.max_grad_norm": _POSITIVE,
     "train.max_length": _at_least(8),
     "train.evals": _at_least(0),
+    "train.early_stopping.patience": _at_least(1),
+    "train.early_stopping.least_gain": _at_least(0),
     "evaluate.limit": _at_least(1),
     "evaluate.n_shot": _at_least(0),
     "evaluate.batch_size": _at_least(1),
@@ -133,11 +136,13 @@ def _impossible(config: Config) -> Iterator[str]:
     searched = frozenset(config.sweep.space if config.sweep else ())
     yield from impossible_data(config.data, searched=searched)
     yield from impossible_method(config.lora, config.quantization, searched=searched)
+    yield from impossible_bias(config.lora, config.model, searched=searched)
     yield from impossible_checkpointing(config.lora, config.train)
     yield from impossible_quantization(config.quantization)
     yield from impossible_targets(config.lora)
     yield from impossible_optimizer(config, searched=searched)
     yield from impossible_pruning(config.study.pruner, config.study.pruning, config.train.evals, searched=searched)
+    yield from impossible_early_stopping(config.train, config.study.pruner, config.study.pruning, searched=searched)
     shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
     if evaluate.n_shot > shots:
         yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."

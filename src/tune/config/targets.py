@@ -179,6 +179,23 @@ def _assigned(part: str, text: str, key: str) -> Assigned:
     raise ConfigError(msg)
 
 
+def read_modules(text: str | None) -> tuple[str, ...]:
+    """Return the ends of modules' names that `lora.modules_to_save` gives.
+
+    Raises:
+        ConfigError: A part is no name.
+    """
+    words = [] if text is None else [word.strip() for word in re.split(r"[+,]", text)]
+    for word in words:
+        if not re.fullmatch(r"\w+(\.\w+)*", word):
+            msg = (
+                f"lora.modules_to_save={text} is not allowed: {word or 'an empty word'} is no name of a module. Write "
+                "the ends of their names, joined with +, as in embed_tokens+lm_head; or leave it out."
+            )
+            raise ConfigError(msg)
+    return tuple(dict.fromkeys(words))
+
+
 def impossible_targets(lora: LoraConfig) -> Iterator[str]:
     """Yield a sentence for every text among the settings of the adapter that cannot be read."""
     readings: tuple[Callable[[], object], ...] = (
@@ -186,6 +203,7 @@ def impossible_targets(lora: LoraConfig) -> Iterator[str]:
         lambda: read_layers(lora.layers),
         lambda: read_pattern(lora.rank_pattern, key="lora.rank_pattern"),
         lambda: read_pattern(lora.alpha_pattern, key="lora.alpha_pattern"),
+        lambda: read_modules(lora.modules_to_save),
     )
     for read in readings:
         try:

@@ -1,6 +1,7 @@
 """Replies of a model: greedy, batched, longest prompts first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -32,7 +33,7 @@ def generate_replies(  # noqa: PLR0913 - a model and its tokenizer are one thing
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), _head_on_whole_rows(model):
             for start in range(0, len(order), batch_size):
                 chosen = order[start : start + batch_size]
                 texts = _generate(model, tokenizer, [prompts[index] for index in chosen], max_new_tokens, end_ids)
@@ -43,6 +44,21 @@ def generate_replies(  # noqa: PLR0913 - a model and its tokenizer are one thing
     finally:
         model.train(was_training)
     return replies
+
+
+@contextmanager
+def _head_on_whole_rows(model: Any) -> Iterator[None]:
+    """Let the head see the prompts' last positions as rows that lie together.
+
+    They are a slice of (B, T, width), which torch multiplies prompt by prompt; on a CPU in 16 bit it copies the head's
+    weight for each of them: 0.84 GiB and ten seconds for 16 prompts of SmolLM2-135M, against 0.1 seconds.
+    """
+    head = model.get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(), *inputs[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _generate(

@@ -91,6 +91,21 @@ def score_choices(  # noqa: PLR0913 - a model and its tokenizer are one thing in
         return _scores(bank, tasks, answers, n_truncated=_n_truncated(reader, requests))
 
 
+def longest_request(tokenizer: Any, bank: QuestionBank, *, form: ChoiceForm, n_shot: int) -> int:
+    """Return how many tokens of the longest question the model reads; the last one of all is only predicted."""
+    check_shots(bank, n_shot)
+    with _quiet(), _templates_compiled_once():
+        tasks = _tasks(bank, form)
+        requests = [request for question in bank.test for request in _requests(tasks, question, n_shot)]
+        texts = {"".join(request.args) for request in requests}
+    longest = 0
+    for text in sorted(texts, key=lambda text: -len(text.encode())):
+        if len(text.encode()) + 8 <= longest:  # a token has at least a byte, save for a few special ones
+            break
+        longest = max(longest, len(tokenizer(text).input_ids))
+    return longest - 1
+
+
 def _tasks(bank: QuestionBank, form: ChoiceForm) -> dict[str, Any]:
     """Return lm-eval's task of each subject, over the bank's rows instead of the hub's."""
     import lm_eval.tasks

@@ -1,6 +1,5 @@
 """What a trial trains on a base: attach, settle, detach, save, reload. The base gets its weights back bit for bit."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,10 +9,11 @@ from typing import Any
 from tune.config.method import Method
 from tune.config.recipe import LoraConfig
 from tune.errors import AssetError
-from tune.model import adalora, full, methods, prompts, spectrum
+from tune.model import adalora, adapter_tensors, full, in_full, methods, prompts, spectrum
 from tune.model.adapter_folder import read_adapter, write_adapter
+from tune.model.beside import Beside
 from tune.model.load import Base
-from tune.model.peft_settings import layer_settings, named_layers
+from tune.model.peft_settings import layer_settings, named_layers, wrap
 from tune.model.quantize import import_quietly
 from tune.model.targets import choose_layers
 
@@ -52,6 +52,9 @@ class Adapted:
     trained: full.OwnWeights | prompts.VirtualTokens | None = None
     """What is trained where it is nothing around chosen layers."""
 
+    beside: Beside | None = None
+    """What is trained in full beside an adapter around layers, or None."""
+
 
 def attach(base: Base, lora: LoraConfig, *, seed: int, rows: Any = None) -> Adapted:
     """Return the base with a fresh adapter that changes nothing yet, or ready to have all its weights trained.
@@ -78,19 +81,18 @@ def attach(base: Base, lora: LoraConfig, *, seed: int, rows: Any = None) -> Adap
         chosen = replace(chosen, names=spectrum.top_layers(base.model, chosen.names, lora.spectrum_share))
     layers = named_layers(base.model, chosen.names)
     methods.check_layers(lora, list(layers.values()))
+    choice = in_full.choose(base.model, lora, layers)
     torch.manual_seed(seed)
     settings = layer_settings(base.model, lora, chosen.names, layers, seed=seed)
     adapted = _wrap(base, settings, targets=chosen.names, note=chosen.note)
     with _detached_if_it_fails(adapted):
         methods.begin(adapted.model, lora, folder=base.folder, rows=rows, seed=seed)
-    if lora.method is Method.eva:  # which has shared the ranks out anew
-        trainable, total = adapted.model.get_nb_trainable_parameters()
-        adapted = replace(adapted, trainable=trainable, total=total)
-    return replace(
-        adapted,
-        course=adalora.Course(adapted.model) if adalora.is_on(adapted.model) else None,
-        start=_copies(_weights(adapted)) if lora.method is Method.loftq else None,
-    )
+        if lora.method is Method.eva:  # which has shared the ranks out anew
+            trainable, total = adapted.model.get_nb_trainable_parameters()
+            adapted = replace(adapted, trainable=trainable, total=total)
+        course = adalora.Course(adapted.model) if adalora.is_on(adapted.model) else None
+        begun = adapter_tensors.copies(adapted.model) if lora.method is Method.loftq else None
+        return _with_beside(replace(adapted, course=course, start=begun), choice)
 
 
 def settle(adapted: Adapted) -> Adapted:
@@ -111,17 +113,20 @@ def settle(adapted: Adapted) -> Adapted:
         return _settled(adapted, weights, config, note=" ".join(filter(None, (adapted.note, word))))
     if not methods.has_start(adapted.model):
         return adapted
-    weights = methods.one_update(_weights(adapted), _weights(adapted, methods.START))
+    weights = methods.one_update(*(adapter_tensors.read(adapted.model, name) for name in methods.BOTH))
     config = methods.twice_the_rank(adapted.model.peft_config[methods.TRAINED])
     return _settled(adapted, weights, config, note=adapted.note)
 
 
 def detach(adapted: Adapted) -> Base:
     """Return the base without the adapter, as it was before: same weights bit for bit, eval mode, no gradients."""
-    if adapted.trained:
-        adapted.trained.restore()
-    network = adapted.base.model if adapted.trained else adapted.model.unload()
-    assert network is adapted.base.model
+    for own in (adapted.trained, adapted.beside):
+        if own:
+            own.restore()
+    network = adapted.base.model
+    if hasattr(adapted.model, "unload"):  # virtual tokens and the model's own weights wrap no layer
+        bare = adapted.model.unload()
+        assert bare is network
     # What a trainer may have switched on.
     network.activation_checkpointing_disable()
     network.disable_input_require_grads()
@@ -143,10 +148,12 @@ def save(adapted: Adapted, folder: Path) -> None:
         full.write_model(folder, adapted.model, adapted.trained.tensors(), digest=adapted.base.digest)
         return
     assert not methods.has_start(adapted.model), "settle it first: alone, it is no update of the base"
-    weights = _weights(adapted)
+    weights = adapter_tensors.read(adapted.model)
     if adapted.start is not None and all(weights[name].equal(tensor) for name, tensor in adapted.start.items()):
         raise methods.nothing_learned()
-    write_adapter(folder, weights, _plain_config(adapted), digest=adapted.base.digest)
+    weights |= adapter_tensors.of_base(adapted.model, adapted.beside)
+    settings = adapter_tensors.plain_settings(adapted.model, adapted.beside)
+    write_adapter(folder, weights, settings, digest=adapted.base.digest)
 
 
 def reload(base: Base, folder: Path) -> Adapted:
@@ -159,15 +166,21 @@ def reload(base: Base, folder: Path) -> Adapted:
     if full.is_model(folder):
         return _reload_weights(base, folder)
     weights, config = read_adapter(folder, digest=base.digest)
+    choice = in_full.from_saved(base.model, weights, config)
     adapted = _wrap(base, config, targets=tuple(sorted(getattr(config, "target_modules", ()))), note=None)
+    with _detached_if_it_fails(adapted):
+        adapted = _with_beside(adapted, choice)
     if config.is_prompt_learning:
         adapted = _with_virtual_tokens(adapted)
-    complaint = _difference(_weights(adapted), weights)
+    of_base = adapter_tensors.of_base(adapted.model, adapted.beside)
+    complaint = adapter_tensors.difference(adapter_tensors.read(adapted.model) | of_base, weights)
     if complaint:
         detach(adapted)
         msg = f"the adapter in {folder} does not fit this model: {complaint}. Give the base that it was trained on."
         raise AssetError(msg)
-    _load(adapted, weights)
+    adapter_tensors.write(adapted.model, {name: weights[name] for name in weights.keys() - of_base.keys()})
+    if adapted.beside:
+        adapter_tensors.write_of_base(adapted.model, adapted.beside, weights)
     return adapted
 
 
@@ -214,60 +227,26 @@ def _reload_weights(base: Base, folder: Path) -> Adapted:
 
 def _settled(adapted: Adapted, weights: dict[str, Any], config: Any, *, note: str | None) -> Adapted:
     """Return the base with this update instead of the adapter."""
+    choice, tensors = (adapted.beside.choice, adapted.beside.tensors()) if adapted.beside else (in_full.NOTHING, {})
     detach(adapted)
     settled = _wrap(adapted.base, config, targets=adapted.targets, note=note)
-    _load(settled, weights)
-    return replace(settled, trainable=adapted.trainable, total=adapted.total)
+    adapter_tensors.write(settled.model, weights)
+    settled = _with_beside(settled, choice)
+    if settled.beside:
+        settled.beside.load(tensors)
+    return replace(settled, trainable=adapted.trainable, total=adapted.total, note=note)
+
+
+def _with_beside(adapted: Adapted, choice: in_full.Choice) -> Adapted:
+    """Return the base with what is trained in full beside the adapter."""
+    if not choice.parameters:
+        return adapted
+    own = Beside(adapted.base.model, choice)
+    note = " ".join(filter(None, (adapted.note, own.note())))
+    return replace(adapted, beside=own, trainable=adapted.trainable + own.n_trained, note=note)
 
 
 def _wrap(base: Base, config: Any, *, targets: tuple[str, ...], note: str | None) -> Adapted:
-    """Put PEFT's layers around the base's.
-
-    PEFT's prepare_model_for_kbit_training is not called, for quantized bases either: it casts norms,
-    embeddings and head to float32, which changes the base's own scores and doubles the largest tensors; it
-    turns gradient checkpointing on, which is `train`'s choice; and what is left, freezing, `load_base` did.
-    """
-    from peft import get_peft_model
-
-    with warnings.catch_warnings():
-        # PEFT 0.21 asks transformers 5.23 by the old name; nothing for the user to do.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-        model = get_peft_model(base.model, config, autocast_adapter_dtype=True)  # adapter in float32, always
+    model = wrap(base.model, config)
     trainable, total = model.get_nb_trainable_parameters()
     return Adapted(model=model, base=base, targets=targets, trainable=trainable, total=total, note=note)
-
-
-def _weights(adapted: Adapted, adapter: str = methods.TRAINED) -> dict[str, Any]:
-    from peft import get_peft_model_state_dict
-
-    # "auto" would ask the hub whether the vocabulary has grown; adapters here never touch the embeddings.
-    state = get_peft_model_state_dict(adapted.model, adapter_name=adapter, save_embedding_layers=False)
-    return {name: tensor.detach().to("cpu").contiguous() for name, tensor in state.items()}
-
-
-def _copies(weights: dict[str, Any]) -> dict[str, Any]:
-    return {name: tensor.clone() for name, tensor in weights.items()}
-
-
-def _load(adapted: Adapted, weights: dict[str, Any]) -> None:
-    from peft import set_peft_model_state_dict
-
-    set_peft_model_state_dict(adapted.model, weights)
-
-
-def _plain_config(adapted: Adapted) -> dict[str, Any]:
-    """Return PEFT's configuration with its sets in order, so that the same adapter gives the same bytes."""
-    config = adapted.model.peft_config["default"].to_dict()
-    config["inference_mode"] = True
-    return {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
-
-
-def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str | None:
-    missing, unexpected = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-    if missing or unexpected:
-        first = (missing or unexpected)[0]
-        return f"{len(missing)} tensors are missing and {len(unexpected)} are not expected (first: {first})"
-    for name, tensor in expected.items():
-        if tensor.shape != found[name].shape:
-            return f"{name} has shape {tuple(found[name].shape)}, expected {tuple(tensor.shape)}"
-    return None

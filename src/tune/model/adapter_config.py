@@ -20,6 +20,8 @@ _TAKEN = frozenset(
         "target_modules",
         "fan_in_fan_out",
         "bias",
+        "modules_to_save",
+        "ensure_weight_tying",
         "use_rslora",
         "use_dora",
         "rank_pattern",
@@ -42,6 +44,7 @@ _TAKEN_BY_VERA = frozenset(
         "target_modules",
         "fan_in_fan_out",
         "bias",
+        "modules_to_save",
         "task_type",
     }
 )

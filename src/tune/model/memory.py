@@ -5,25 +5,31 @@ counted by running the model's own code on the meta device (tune.model.trace).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tune.config.recipe import Device, Dtype, GeneralKnowledge
 from tune.config.schema import Config
 from tune.model.optimizer_bytes import model_state_bytes
 
+if TYPE_CHECKING:
+    from tune.model.trace import StepBytes
+
 _GIB = 1024**3
 
-PROCESS_GIB = 0.63
-"""Resident size of a process on a CPU that is about to load its model: libraries 0.56, tokenizer and rows the rest.
+PROCESS_GIB = 0.71
+"""Resident size of a process on a CPU without its model: libraries 0.56, tokenizer, rows and the record of runs 0.11,
+code that is touched first while loading 0.02 and while training 0.02.
 
-Measured by `scripts/memory_check process`. On a GPU nothing of it is in the GPU's memory.
+Measured on SmolLM2-135M (docs/decisions/memory.md). On a GPU nothing of it is in the GPU's memory.
 """
 
-HEAP_SHARE = 0.65
-"""What the C library keeps on a CPU of tensors that were freed, as a share of a step's tensors.
+HEAP_SHARE = 0.6
+"""Holes of the C library's heap on a CPU, as a share of the tensors that it held at most.
 
-Examples differ in length, so a step's tensors rarely fit the holes of the step before. Measured: SmolLM2-135M, batch 8,
-rank 4, float32, 3 and 12 steps: 0.55 and 0.67; it is nearly 0 with MALLOC_MMAP_THRESHOLD_=262144.
+What lives long is made between what does not, so freed tensors leave holes that the next ones do not fit. Recomputing
+blocks frees tensors and leaves the holes, so there the share is of what a step holds without. How large they are is
+partly chance. Measured on SmolLM2-135M, heap beyond the tensors: 0.41 (batch 4, bfloat16), 0.44 and 0.80 (batch 8, nf4,
+twice), 0.46 (batch 2), 0.7 (batch 8), 0.74 (batch 4, recomputed).
 """
 
 
@@ -75,16 +81,22 @@ class Estimate:
     """Head and loss at the learned positions."""
 
     evaluation: float
-    """Largest of scoring and generating, beside base and adapter."""
+    """Largest of scoring and generating, beside base and adapter; on a CPU with the holes of the heap."""
+
+    loading: float
+    """Beside the weights while they are read: the checkpoint's pages, and copies; on a CPU alone."""
 
     mapped: float
     """Pages of the checkpoint that stay in memory beside a quantized base; on a CPU alone."""
 
     heap: float
-    """What the C library keeps of freed tensors; on a CPU alone."""
+    """Holes that freed tensors leave in the C library's heap while training; on a CPU alone."""
 
     overhead: float
     """The process with its libraries, tokenizer and rows, before a model is loaded; on a CPU alone."""
+
+    peak_loading: float
+    """Largest sum while the base is loaded."""
 
     peak_training: float
     """Largest sum while training; activations and logits need not be largest at once."""
@@ -100,8 +112,8 @@ class Estimate:
 
     @property
     def peak(self) -> float:
-        """Return the larger of the two peaks."""
-        return max(self.peak_training, self.peak_evaluation)
+        """Return the largest of the three peaks."""
+        return max(self.peak_loading, self.peak_training, self.peak_evaluation)
 
     @property
     def share(self) -> float:
@@ -131,27 +143,24 @@ def estimate(
         ConfigError: The target preset matches no layer, this version of transformers cannot build the model, or
             method or quantization are none of those that can be estimated.
     """
-    from tune.model import trace
     from tune.model.outline import outline
 
     lengths = lengths or Lengths.of(config)
     on_gpu = on_gpu if config.model.device is Device.auto else config.model.device is Device.cuda
     found = outline(config, hf_config, _dtype(config, on_gpu))
-    evaluation = _evaluation(config, found.model, lengths)
-    step = trace.step_bytes(
-        found.model,
-        batch=config.train.batch_size,
-        length=lengths.example,
-        n_learned=lengths.learned,
-        checkpointing=config.train.gradient_checkpointing,
-    )
+    share = 0.0 if on_gpu else HEAP_SHARE
+    evaluation = _evaluation(config, found.model, lengths, share)
+    step, heaped = _step(config, found.model, lengths, with_heap=not on_gpu)
     adapter = gradients = found.trainable * 4  # float32, whatever the base has
     optimizer = model_state_bytes(config.train, found.model)
-    mapped, heap = (0, 0) if on_gpu else (found.mapped, round(HEAP_SHARE * step.peak))
+    mapped, loading = (0, 0) if on_gpu else (found.mapped, found.read + found.copied)
+    heap = round(share * heaped)
     overhead = ((0.0 if on_gpu else PROCESS_GIB) if overhead_gib is None else overhead_gib) * _GIB
-    held = found.weights + mapped + adapter + heap + overhead
+    held = found.weights + mapped + adapter + overhead
     # Gradients are freed after a step, so they lie beside a whole pass only where several are summed.
     summed = gradients if config.train.accumulation > 1 else 0
+    # Measured on the way, the loss is so beside what the optimizer keeps.
+    beside = optimizer if config.train.evals else 0
     return Estimate(
         weights=found.weights / _GIB,
         adapter=adapter / _GIB,
@@ -160,30 +169,51 @@ def estimate(
         activations=step.activations / _GIB,
         logits=step.logits / _GIB,
         evaluation=evaluation / _GIB,
+        loading=loading / _GIB,
         mapped=mapped / _GIB,
         heap=heap / _GIB,
         overhead=overhead / _GIB,
-        peak_training=(held + optimizer + max(step.peak + summed, 2 * gradients)) / _GIB,
-        peak_evaluation=(held + evaluation) / _GIB,
+        peak_loading=(found.weights + loading + overhead) / _GIB,
+        peak_training=(held + heap + optimizer + max(step.peak + summed, 2 * gradients)) / _GIB,
+        peak_evaluation=(held + beside + evaluation) / _GIB,
         trainable=found.trainable,
         total=found.total,
     )
 
 
-def _evaluation(config: Config, model: Any, lengths: Lengths) -> int:
-    """Return the bytes that scoring or generating holds, whichever is more."""
+def _step(config: Config, model: Any, lengths: Lengths, *, with_heap: bool) -> "tuple[StepBytes, int]":
+    """Return what a training step holds, and the bytes that a heap held at most where no block is recomputed."""
     from tune.model import trace
 
-    scored = max(lengths.example, lengths.question)
-    return max(
-        trace.scoring_bytes(model, batch=config.evaluate.batch_size, length=scored),
-        trace.generation_bytes(
+    def step(*, checkpointing: bool) -> "StepBytes":
+        model.zero_grad(set_to_none=True)
+        return trace.step_bytes(
             model,
-            batch=config.evaluate.generation_batch_size,
-            n_prompt=lengths.prompt,
-            n_new=config.data.max_new_tokens,
-        ),
+            batch=config.train.batch_size,
+            length=lengths.example,
+            n_learned=lengths.learned,
+            checkpointing=checkpointing,
+        )
+
+    if not config.train.gradient_checkpointing:
+        plain = step(checkpointing=False)
+        return plain, plain.heaped
+    heaped = step(checkpointing=False).heaped if with_heap else 0
+    return step(checkpointing=True), heaped
+
+
+def _evaluation(config: Config, model: Any, lengths: Lengths, share: float) -> int:
+    """Return the bytes that scoring or generating holds, whichever is more, with the holes of the heap."""
+    from tune.model import trace
+
+    scored = trace.scoring_bytes(model, batch=config.evaluate.batch_size, length=max(lengths.example, lengths.question))
+    replied = trace.generation_bytes(
+        model,
+        batch=config.evaluate.generation_batch_size,
+        n_prompt=lengths.prompt,
+        n_new=config.data.max_new_tokens,
     )
+    return max(held.peak + round(share * held.heaped) for held in (scored, replied))
 
 
 def _dtype(config: Config, on_gpu: bool) -> Any:

@@ -20,7 +20,7 @@ from tune.config.recipe import LoraConfig
 from tune.errors import ConfigError, NothingLearned
 from tune.model import eva, loftq
 
-TRAINED, START = "default", "start"
+TRAINED, START = BOTH = "default", "start"
 """Names of PEFT adapters: what is trained, and the frozen -B0 A0."""
 
 _A, _B = ".lora_A.weight", ".lora_B.weight"

@@ -34,6 +34,12 @@ class Outline:
     pages of the weights that were quantized stay in memory with them until the kernel needs their room.
     """
 
+    read: int
+    """Bytes of the checkpoint's pages that lie beside the weights while they are made from them, on a CPU."""
+
+    copied: int
+    """Bytes of the copies that four-bit weights are made from, before they are freed."""
+
     trainable: int
     """Parameters that are trained."""
 
@@ -62,7 +68,8 @@ def outline(config: Config, hf_config: Any, dtype: Any) -> Outline:
     network = _network(config, hf_config, dtype)
     plain = _plain_bytes(network)
     weights, kept = _pack(network, config.quantization)
-    stays = kept and getattr(hf_config, "dtype", None) in {None, dtype}
+    stored = getattr(hf_config, "dtype", None) or dtype
+    stays = kept and stored == dtype
     base = Base(model=network, tokenizer=None, device=torch.device("meta"), dtype=dtype, digest="")
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers are left as they were
         adapted = attach(base, config.lora, seed=config.seed)
@@ -70,6 +77,8 @@ def outline(config: Config, hf_config: Any, dtype: Any) -> Outline:
         model=adapted.model,
         weights=weights,
         mapped=plain - kept if stays else 0,
+        read=_pages(plain, kept, dtype=dtype, stored=stored),
+        copied=plain - kept if kept else 0,
         trainable=adapted.trainable,
         total=adapted.total,
     )
@@ -157,6 +166,13 @@ def _network(config: Config, hf_config: Any, dtype: Any) -> Any:
 
 def _plain_bytes(network: Any) -> int:
     return sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers()))
+
+
+def _pages(plain: int, kept: int, *, dtype: Any, stored: Any) -> int:
+    """Return the bytes of a checkpoint that are read to be made into something else, and are no weights themselves."""
+    if stored == dtype:
+        return plain - kept if kept else 0
+    return plain * int(stored.itemsize) // int(dtype.itemsize)
 
 
 def _pack(network: Any, quantization: QuantizationConfig) -> tuple[int, int]:

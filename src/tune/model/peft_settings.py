@@ -1,5 +1,6 @@
-"""What PEFT is told of an adapter around chosen layers."""
+"""What PEFT is told of an adapter around chosen layers, and PEFT's model."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,6 +54,21 @@ def layer_settings(
         )
     own = {**methods.peft_settings(lora), **_patterns(network, lora, layers)}
     return PeftLoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, **common, **own)
+
+
+def wrap(network: Any, config: Any) -> Any:
+    """Return PEFT's model: the base with PEFT's layers around its own.
+
+    PEFT's prepare_model_for_kbit_training is not called, for quantized bases either: it casts norms,
+    embeddings and head to float32, which changes the base's own scores and doubles the largest tensors; it
+    turns gradient checkpointing on, which is `train`'s choice; and what is left, freezing, `load_base` did.
+    """
+    from peft import get_peft_model
+
+    with warnings.catch_warnings():
+        # PEFT 0.21 asks transformers 5.23 by the old name; nothing for the user to do.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        return get_peft_model(network, config, autocast_adapter_dtype=True)  # adapter in float32, always
 
 
 def _patterns(network: Any, lora: LoraConfig, layers: Mapping[str, Any]) -> dict[str, dict[str, int]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tune.config.method import Method
 from tune.config.recipe import LoraConfig
-from tune.errors import NothingLearned
+from tune.errors import ConfigError, NothingLearned
 
 PEFT_TYPES = {Method.prompt: "PROMPT_TUNING", Method.prefix: "PREFIX_TUNING"}
 """Names of both in PEFT's configuration."""
@@ -99,15 +99,39 @@ def begin_prefix_as(model: Any, network: Any, ids: Any) -> None:
         network: The base in it.
         ids: (V,) tokens.
 
+    Raises:
+        ConfigError: The blocks keep other keys and values than PEFT has made room for.
+
     Source: Li and Liang 2021, https://arxiv.org/abs/2101.00190, section 7.4 (a start from real words).
     """
     import torch
 
     with torch.no_grad():
-        cache = network(input_ids=ids[None].to(network.device), use_cache=True).past_key_values
-        pairs = [tensor[0] for layer in cache.layers for tensor in (layer.keys, layer.values)]  # (heads, V, width)
+        output = network(input_ids=ids[None].to(network.device), use_cache=True)
+        layers = getattr(getattr(output, "past_key_values", None), "layers", ())
+        kept: list[Any] = [
+            getattr(layer, name, None) for layer in layers for name in ("keys", "values")
+        ]  # (1, heads, V, width)
+        _check_room(model.active_peft_config, kept)
+        pairs = [tensor[0] for tensor in kept]
         start = torch.stack(pairs).permute(2, 0, 1, 3)  # (V, 2 layers, heads, width), as PEFT takes them apart
         model.prompt_encoder["default"].embedding.weight.copy_(start.reshape(len(ids), -1))
+
+
+def _check_room(config: Any, kept: list[Any]) -> None:
+    heads = config.num_attention_heads
+    room = (1, heads, config.num_virtual_tokens, config.token_dim // heads)
+    shapes = [tuple(getattr(tensor, "shape", ())) for tensor in kept]
+    if shapes == [room] * (2 * config.num_layers):
+        return
+    other = next((shape for shape in shapes if shape != room), ())[1:]
+    msg = (
+        f"lora.method=prefix with lora.virtual_tokens={room[2]} is not allowed with this model: PEFT's prefix has keys "
+        f"and values of shape {room[1:]} (heads, tokens, width) in each of {config.num_layers} blocks, and the model "
+        f"keeps {other or 'none in some'}. Where there are fewer tokens, it attends to no more than those: take fewer "
+        "virtual tokens. Else take lora=prompt."
+    )
+    raise ConfigError(msg)
 
 
 def _place(_decoder: Any, args: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -39,7 +39,8 @@ def top_layers(model: Any, names: tuple[str, ...], share: float) -> tuple[str, .
     for ratios in by_type.values():
         # sorted() keeps the model's order where two are equal, so the same weights give the same choice.
         ranked = sorted(ratios, key=lambda name: -ratios[name])
-        taken.update(ranked[: math.ceil(share * len(ranked))])
+        # 0.28 of 25 is 7.000000000000001 in floats, and means 7.
+        taken.update(ranked[: math.ceil(round(share * len(ranked), 9))])
     return tuple(name for name in linear_layers(model) if name in taken)
 
 

@@ -4,16 +4,14 @@ Layers are found by looking at the decoder's blocks and told apart by their plac
 the head and the embeddings stand outside the blocks and are never chosen.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tune.config.targets import Assigned, Group, Part, Wanted, read_layers, read_targets
 from tune.errors import ConfigError
+from tune.model.decoder import BLOCK, count_blocks, decoder_layers
 from tune.model.parts import Layer, Role, hidden_size, joined, roles
-
-_BLOCK = re.compile(r"^(?P<stack>(?:.*?\.)?(?:layers|h|blocks|block|layer))\.(?P<block>\d+)\.(?P<inside>.+)$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,26 +86,6 @@ def linear_layers(model: Any) -> dict[str, str]:
     return {layer.name: layer.inside for layer in decoder_layers(model)}
 
 
-def decoder_layers(model: Any) -> list[Layer]:
-    """Return the linear layers of the decoder's blocks, in the model's order."""
-    from torch import nn
-    from transformers.pytorch_utils import Conv1D
-
-    prefix = _decoder_prefix(model)
-    found = []
-    for name, module in model.named_modules():
-        match = _BLOCK.match(name) if name.startswith(prefix) else None
-        # Linear4bit of bitsandbytes is an nn.Linear too. GPT-2's Conv1D keeps its weight as (in, out).
-        if match and isinstance(module, nn.Linear | Conv1D):
-            n_in, n_out = (
-                (module.nx, module.nf) if isinstance(module, Conv1D) else (module.in_features, module.out_features)
-            )
-            found.append(
-                Layer(name=name, inside=match["inside"], block=int(match["block"]), n_in=int(n_in), n_out=int(n_out))
-            )
-    return found
-
-
 def _taken(model: Any) -> dict[Layer, Role]:
     """Return what each linear layer was taken for."""
     blocks: dict[str, list[Layer]] = {}
@@ -119,12 +97,6 @@ def _taken(model: Any) -> dict[Layer, Role]:
         by_inside = roles(block, hidden)
         found |= {layer: by_inside[layer.inside] for layer in block}
     return found
-
-
-def _decoder_prefix(model: Any) -> str:
-    """Return the name of the text decoder, so that the towers for pictures or sound are left alone."""
-    decoder = model.get_decoder()
-    return next((f"{name}." for name, module in model.named_modules() if module is decoder and name), "")
 
 
 def _named(model: Any, targets: str, wanted: Wanted, taken: dict[Layer, Role]) -> dict[Layer, Role]:
@@ -175,13 +147,6 @@ def _in_blocks(model: Any, targets: str, layers: str | None, chosen: dict[Layer,
         )
         raise ConfigError(msg)
     return kept
-
-
-def count_blocks(model: Any) -> int:
-    """Return how many blocks the decoder has."""
-    prefix = _decoder_prefix(model)
-    matches = [_BLOCK.match(name) for name, _ in model.named_modules() if name.startswith(prefix)]
-    return 1 + max((int(match["block"]) for match in matches if match), default=-1)
 
 
 def _belongs(role: Role, word: Part | Group) -> bool:
@@ -237,7 +202,7 @@ def summary(names: Iterable[str]) -> str:
     """
     everywhere, blocks = [], dict[str, list[int]]()
     for name in names:
-        match = _BLOCK.match(name)
+        match = BLOCK.match(name)
         if match:
             blocks.setdefault(match["inside"], []).append(int(match["block"]))
         else:

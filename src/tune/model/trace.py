@@ -35,6 +35,16 @@ class StepBytes:
     peak: int
     """Largest sum of all; at most activations + logits."""
 
+    heaped: int
+    """Largest sum of those tensors that a C library takes from its heap."""
+
+
+HEAPED = 32 * 1024**2
+"""Bytes from which on a piece of memory is mapped for itself, and given back when it is freed.
+
+Source: mallopt(3), M_MMAP_THRESHOLD: the threshold grows with what is freed, up to 4 * 1024 * 1024 * sizeof(long).
+"""
+
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch types it in part
     """Counts the bytes of the storages that live; those of the model do not count."""
@@ -46,6 +56,8 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch typ
         self._owned = owned
         self.now: int = 0
         self.peak: int = 0
+        self.heap_now: int = 0
+        self.heap_peak: int = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
@@ -65,11 +77,16 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch typ
         self._known.add(key)
         self.now += n_bytes
         self.peak = max(self.peak, self.now)
+        if n_bytes < HEAPED:
+            self.heap_now += n_bytes
+            self.heap_peak = max(self.heap_peak, self.heap_now)
         weakref.finalize(storage, self._free, key, n_bytes).atexit = False
 
     def _free(self, key: int, n_bytes: int) -> None:
         self._known.discard(key)
         self.now -= n_bytes
+        if n_bytes < HEAPED:
+            self.heap_now -= n_bytes
 
 
 @contextmanager
@@ -161,7 +178,8 @@ def step_bytes(model: Any, *, batch: int, length: int, n_learned: int, checkpoin
         del logits
         loss.backward()  # type: ignore[no-untyped-call]
     outside = max(head.before, live.peak)
-    return StepBytes(activations=outside, logits=head.within - saved, peak=max(outside, head.within))
+    peak = max(outside, head.within)
+    return StepBytes(activations=outside, logits=head.within - saved, peak=peak, heaped=live.heap_peak)
 
 
 class _HeadAtSome:
@@ -186,20 +204,32 @@ class _HeadAtSome:
         self.live.start_over()
 
 
-def scoring_bytes(model: Any, *, batch: int, length: int) -> int:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What one pass without gradients holds beside the model."""
+
+    peak: int
+    """Largest sum."""
+
+    heaped: int
+    """Largest sum of those tensors that a C library takes from its heap."""
+
+
+def scoring_bytes(model: Any, *, batch: int, length: int) -> Held:
     """Return what it holds to score every token of some texts (tune.evaluate.perplexity, and lm-eval alike)."""
     model.eval()
     with torch.no_grad(), LiveBytes(model) as live, _tiled_attention():
         inputs = _inputs(batch, length)
         logits = model(**inputs, use_cache=False).logits[:, :-1]  # (B, T - 1, V)
         # The vocabulary is not the last axis there, so log_softmax copies its input before it makes its result.
-        copied = logits.float().transpose(1, 2).contiguous()
+        floats = logits.float()  # a second copy where the model has 16 bits, and the first stays
+        copied = floats.transpose(1, 2).contiguous()
         nn.functional.cross_entropy(copied, inputs["input_ids"][:, 1:], reduction="none")
-        del logits, copied
-    return int(live.peak)
+        del logits, floats, copied
+    return Held(peak=live.peak, heaped=live.heap_peak)
 
 
-def generation_bytes(model: Any, *, batch: int, n_prompt: int, n_new: int) -> int:
+def generation_bytes(model: Any, *, batch: int, n_prompt: int, n_new: int) -> Held:
     """Return what it holds to generate replies: the prompts' pass, or the last token's with all keys and values."""
     model.eval()
     with torch.no_grad():
@@ -209,7 +239,7 @@ def generation_bytes(model: Any, *, batch: int, n_prompt: int, n_new: int) -> in
             cache = _next(model, batch, n_prompt + n_new - 1, n_before=0, cache=None)
             last.start_over()
             _next(model, batch, 1, n_before=n_prompt + n_new - 1, cache=cache)
-    return int(max(prompts.peak, last.peak))
+    return Held(peak=max(prompts.peak, last.peak), heaped=max(prompts.heap_peak, last.heap_peak))
 
 
 def _next(model: Any, batch: int, length: int, *, n_before: int, cache: Any) -> Any:

@@ -1,13 +1,15 @@
 """A study as people read it: one row a trial, best first, every change with its interval."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tune.config.metrics import BEST_STEP, MADE_STEPS, PLANNED_STEPS
+from tune.report.columns import Column, print_fitting
 from tune.report.front import front_of
 from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import PointRecord, ranked_points, seed_noise
@@ -30,9 +32,9 @@ def print_study(study: StudyRecord, console: Console) -> None:
     if ranked:
         front, columns = front_of(study, ranked, points), _columns(study, ranked, percent)
         if front:
-            columns.insert(2, _Column(head="Pareto", cells=front.cells))
+            columns.insert(2, Column(head="Pareto", cells=front.cells))
         columns = _with_seeds(columns, points, study) if points else columns
-        _print_fitting(columns, console, n_best=front.size if front else 1)
+        print_fitting(columns, console, n_best=front.size if front else 1)
         if front:
             console.print(front.line)
         console.print(_base_line(ranked[0]))
@@ -63,38 +65,29 @@ def _budget_line(study: StudyRecord) -> str:
 
 
 def print_metrics(metrics: dict[str, float], console: Console) -> None:
-    """Print one trial's metrics: the adapted model, its base, and the change with the half-width of its interval."""
+    """Print one trial's metrics: the adapted model, its base, and the change with the half-width of its interval.
+
+    Where it might have ended early, a sentence says how many steps it made and which weights it kept.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("metric", "base", "adapted", "change"):
         table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
     for name, value in metrics.items():
-        if "_delta" in name or name.endswith("_base") or "/delta" in name:
+        if "_delta" in name or name.endswith("_base") or "/delta" in name or name in {BEST_STEP, PLANNED_STEPS}:
             continue
         base = metrics.get(f"{name}_base")
         change = _change(metrics, name) or ("" if base is None else f"{value - base:+.3f}")
         table.add_row(name, "" if base is None else _number(base), _number(value), change)
     console.print(table)
+    if BEST_STEP in metrics:
+        console.print(_kept_line(metrics))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Column:
-    """A column of the leaderboard."""
-
-    head: str
-    cells: list[str]
-    rank: int = 0
-    """Columns of a higher rank are left out first where the terminal is narrow; 0 stays."""
-
-    @property
-    def width(self) -> int:
-        return max(len(line) for text in (self.head, *self.cells) for line in text.split("\n"))
-
-
-def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> list[_Column]:
+def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> list[Column]:
     """Return the leaderboard, best trial first."""
 
-    def column(head: str, cell: Callable[[TrialRecord], str], rank: int = 0) -> _Column:
-        return _Column(head=head, cells=[cell(trial) for trial in ranked], rank=rank)
+    def column(head: str, cell: Callable[[TrialRecord], str], rank: int = 0) -> Column:
+        return Column(head=head, cells=[cell(trial) for trial in ranked], rank=rank)
 
     def parameter(key: str) -> Callable[[TrialRecord], str]:
         return lambda trial: _chosen(trial.parameters.get(key))
@@ -107,7 +100,7 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
 
     heads = _heads(ranked)
     return [
-        _Column(head="", cells=[str(place) for place in range(1, len(ranked) + 1)]),
+        Column(head="", cells=[str(place) for place in range(1, len(ranked) + 1)]),
         column("trial", lambda trial: str(trial.number)),
         *(column(head, parameter(key)) for key, head in heads.items()),
         *(column(_head(one.metric), objective(one.metric)) for one in study.objectives),
@@ -116,6 +109,7 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
             for label, name in _deltas(ranked[0].metrics)
         ),
         column("eval\nloss", lambda trial: _number(trial.metrics["eval/loss"]), rank=1),
+        *([column("best/\nsteps", _steps, rank=2)] if any(BEST_STEP in trial.metrics for trial in ranked) else []),
         column("perp-\nlexity", lambda trial: _number(trial.metrics.get("perplexity/domain")), rank=3),
         column("sec-\nonds", lambda trial: f"{trial.metrics['cost/seconds']:.0f}", rank=4),
     ]
@@ -133,6 +127,20 @@ def _head(metric: str) -> str:
     return metric.replace("/", "/\n")
 
 
+def _kept_line(metrics: dict[str, float]) -> str:
+    """Return how many steps a trial that may end early made, and which weights it kept."""
+    made, planned, best = (int(metrics[name]) for name in (MADE_STEPS, PLANNED_STEPS, BEST_STEP))
+    end = f"it ended early, after step {made} of {planned}" if made < planned else f"it made all {planned} steps"
+    return f"{end}; the weights after step {best} had the lowest eval loss and were kept"
+
+
+def _steps(trial: TrialRecord) -> str:
+    """Return the step of the weights that were kept, and how many were made."""
+    if BEST_STEP not in trial.metrics:
+        return ""
+    return f"{trial.metrics[BEST_STEP]:.0f}/{trial.metrics[MADE_STEPS]:.0f}"
+
+
 def _pruned_lines(study: StudyRecord) -> list[str]:
     """Return what the study's pruner stopped, and where; such trials have no scores and no rank."""
     stopped = study.pruned()
@@ -144,10 +152,10 @@ def _pruned_lines(study: StudyRecord) -> list[str]:
     return [f"{len(stopped)} pruned, by their validation loss on the way; they have no rank", *lines] if lines else []
 
 
-def _with_seeds(columns: list[_Column], points: Sequence[PointRecord], study: StudyRecord) -> list[_Column]:
+def _with_seeds(columns: list[Column], points: Sequence[PointRecord], study: StudyRecord) -> list[Column]:
     """Return the columns with the trials of each point, how many seeds it has, and how far those lie apart."""
-    trials = _Column(head="trials", cells=[", ".join(str(trial.number) for trial in point.trials) for point in points])
-    seeds = _Column(head="seeds", cells=[f"{len(point.trials)}/{len(study.seeds)}" for point in points])
+    trials = Column(head="trials", cells=[", ".join(str(trial.number) for trial in point.trials) for point in points])
+    seeds = Column(head="seeds", cells=[f"{len(point.trials)}/{len(study.seeds)}" for point in points])
     place, _, *others = columns
     heads = [column.head for column in others]
     last = max(heads.index(_head(objective.metric)) for objective in study.objectives) + 1
@@ -155,10 +163,10 @@ def _with_seeds(columns: list[_Column], points: Sequence[PointRecord], study: St
     return [place, trials, *others[:last], seeds, *spreads, *others[last:]]
 
 
-def _spread(points: Sequence[PointRecord], metric: str, *, is_alone: bool) -> _Column:
+def _spread(points: Sequence[PointRecord], metric: str, *, is_alone: bool) -> Column:
     spreads = [point.spread(metric) for point in points]
     of = "seeds" if is_alone else metric.rpartition("/")[2]
-    return _Column(head=f"sd of\n{of}", cells=["" if spread is None else _number(spread) for spread in spreads])
+    return Column(head=f"sd of\n{of}", cells=["" if spread is None else _number(spread) for spread in spreads])
 
 
 def _noise_line(points: Sequence[PointRecord], study: StudyRecord, metric: str) -> str | None:
@@ -181,35 +189,6 @@ def _noise_line(points: Sequence[PointRecord], study: StudyRecord, metric: str) 
         can = "can" if gap > noise.least_difference(len(first.trials), len(second.trials)) else "cannot"
         line += f". The first two differ by {_number(gap)}: they {can} be told apart"
     return f"{line}."
-
-
-def _print_fitting(columns: list[_Column], console: Console, *, n_best: int) -> None:
-    """Print the columns that the terminal has room for, and say which are left out; no number is cut.
-
-    Args:
-        columns: All.
-        console: Where to.
-        n_best: Rows that are best.
-    """
-
-    def needed() -> int:
-        return sum(column.width + 2 for column in shown) - 2
-
-    shown, hidden = list(columns), []
-    while needed() > console.width and any(column.rank for column in shown):
-        least = max(shown, key=lambda column: column.rank)
-        shown.remove(least)
-        hidden.append(least.head.replace("-\n", "").replace("\n", " "))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in shown:
-        table.add_column(column.head, justify="right", no_wrap=True, overflow="fold")
-    for place, cells in enumerate(zip(*(column.cells for column in shown), strict=True)):
-        table.add_row(*cells, style="bold green" if place < n_best else None)
-    width = max(needed(), console.width)
-    wide = Console(file=console.file, width=width, force_terminal=console.is_terminal, markup=False)
-    wide.print(table)  # the terminal wraps what it cannot show; Rich would cut it
-    if hidden:
-        console.print(f"(no room for {', '.join(reversed(hidden))}: widen the terminal, or report.format=json)")
 
 
 def _deltas(metrics: dict[str, float]) -> list[tuple[str, str]]:

@@ -37,7 +37,9 @@ OUT_OF_MEMORY = "oom"
 FORBIDDEN = "forbidden"
 """Reason of a trial whose values do not go together: a rule refuses such a configuration."""
 
-_CONSTRAINTS = {REJECTED: "reject", FORBIDDEN: "rules"}
+_CONSTRAINTS = {REJECTED: "reject", FORBIDDEN: "rules", "diverged": "result", "nothing_learned": "result"}
+"""Constraint that a trial breaks by the reason of its end; one that failed of its own point would end so again."""
+
 _TOO_MUCH = "memory"
 """Constraint that an infeasible trial breaks; samplers that know constraints look elsewhere then."""
 
@@ -220,7 +222,8 @@ def _end(
     if outcome.state is State.complete:
         study.tell(number, values=value)
         return True
-    if outcome.state is State.infeasible and not again:
+    is_its_points = outcome.state is State.infeasible or (not is_over and outcome.reason in _CONSTRAINTS)
+    if is_its_points and not again:
         _break_constraint(study, trial, _CONSTRAINTS.get(outcome.reason or "", _TOO_MUCH))
         study.tell(number, state=optuna.trial.TrialState.PRUNED)
         return True

@@ -1,6 +1,7 @@
 """Which points a plan looks at: all that there are, the first that will be run, and those that are left out."""
 
 import itertools
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,8 +13,9 @@ from tune.config.schema import Config, Sampler
 from tune.study.claim import claim
 from tune.study.signature import sign
 from tune.study.space import Point, Space, Span, cells
-from tune.study.space.dimension import corners, values
+from tune.study.space.dimension import Dimension, corners, values
 from tune.study.space.draw import random_points, walk
+from tune.study.space.order import parents
 from tune.study.storage import n_wanted, open_study
 from tune.track.plan_record import LeftOutRecord
 
@@ -28,7 +30,10 @@ def n_points(space: Space, config: Config) -> int | None:
     """Return how many different points the space has, those left out too; None where there is no end of them."""
     if any(isinstance(one, Span) and one.step is None and not one.whole for one in space.dimensions):
         return None
-    return sum(1 for _ in walk(space.order, config, values))
+    # What nothing depends on multiplies the rest: there may be more points than can be counted one by one.
+    free = [one for one in space.order if not one.when and _decides_nothing(one, space, config)]
+    others = [one for one in space.order if one not in free]
+    return math.prod(len(values(one)) for one in free) * sum(1 for _ in walk(others, config, values))
 
 
 def looked_at(space: Space, config: Config) -> list[Point]:
@@ -65,6 +70,10 @@ def first_points(space: Space, config: Config, *, n: int) -> list[Mapping[str, A
         study, _ = open_study(own, runs)
         claimed = [claim(study, config, space, worker=sign()) for _ in range(min(n, n_wanted(config, space)))]
     return [{**one.point, "seed": one.config.seed} for one in claimed if one is not None]
+
+
+def _decides_nothing(dimension: Dimension, space: Space, config: Config) -> bool:
+    return not any(dimension in parents(one, space.order, config) for one in space.order if one.when)
 
 
 def _all(space: Space, config: Config) -> Iterator[Point]:

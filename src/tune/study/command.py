@@ -1,12 +1,10 @@
 """What `python -m tune +sweep=NAME` does: check, summarise, run or go on."""
 
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tune import paths
 from tune.config.compose import difference
@@ -14,24 +12,20 @@ from tune.config.metrics import metric_names
 from tune.config.schema import Config
 from tune.data.splits import Splits
 from tune.disk import refuse_network_disk
-from tune.errors import AssetError, ConfigError, Interrupted, StudyError, TuneError, nearest
-from tune.study.claim import STOPPING
+from tune.errors import AssetError, ConfigError, TuneError, nearest
 from tune.study.database import sqlite_file, storage_url, unless_away
-from tune.study.lock import study_lock
-from tune.study.machine import n_threads, thread_variables
 from tune.study.needs import refuse_missing
 from tune.study.progress import Screen
 from tune.study.record import send_what_waits
 from tune.study.rows import DATA, refuse_other_rows
 from tune.study.space import Space, Span, parse_space
-from tune.study.storage import StudyFolder, load_study, open_study, snapshot, stored_config, study_name
+from tune.study.storage import StudyFolder, open_study, snapshot, study_name
 from tune.study.summary import state, summary
 from tune.study.supervisor import Supervisor, alone
 from tune.study.worker import check_room
 from tune.track.buffer import BufferedRecorder, buffered_run
 from tune.track.environment import environment
 from tune.track.folder import check_writable
-from tune.track.output import print_no_secrets
 from tune.track.place import open_store
 from tune.track.recorder import RunStatus
 from tune.track.records import StudyRecord
@@ -43,7 +37,6 @@ from tune.trial.task import read_task
 _SETTLED = "settled"
 """Attribute of a study whose record says all that there is to say."""
 
-_LOOK_S = 1.0
 _SEND_S = 30.0
 _WAITING = (
     "MLflow is away and does not show all of this study yet; {n} lines wait in {folder}. "
@@ -175,70 +168,6 @@ def _record(study: Any, config: Config, store: RunStore, folder: StudyFolder) ->
     run_id = store.study_run(folder.name, tags={"tune.question": config.sweep.question}).run_id
     study.set_user_attr("run_id", run_id)
     return buffered_run(store, folder.path, name=folder.name, study_run_id=None, tags={}, run_id=run_id)
-
-
-def read_study(name: str, config: Config) -> StudyRecord:
-    """Return a study as it stands.
-
-    Raises:
-        StudyError: There is none of this name.
-    """
-    runs = paths.runs_dir(config.track.folder)
-    return snapshot(load_study(name, config, runs), StudyFolder(runs=runs, name=name))
-
-
-def stop_study(name: str, config: Config) -> StudyRecord:
-    """Let the study's workers finish the trials that they run and start none; return the study as it stands.
-
-    Raises:
-        StudyError: There is none of this name.
-    """
-    runs = paths.runs_dir(config.track.folder)
-    study = load_study(name, config, runs)
-    with study_lock(study):
-        study.set_user_attr(STOPPING, True)
-    return snapshot(study, StudyFolder(runs=runs, name=name))
-
-
-def work(name: str, config: Config) -> NoReturn:
-    """Run trials of a study in this process until none is left; the process ends with 0, or 130 if it was stopped.
-
-    It ends at once: all that counts is on disk, and the libraries' own farewells take seconds that a supervisor's death
-    does not leave.
-
-    Raises:
-        StudyError: There is no such study, also after `workers.wait_s`; or the disk is full.
-    """
-    from tune.study.worker import Worker
-
-    runs = paths.runs_dir(config.track.folder)
-    print_no_secrets()
-    study = _wait_for_study(name, config, runs)
-    os.environ.update(thread_variables(n_threads(stored_config(study))) | os.environ)
-    code = 0
-    try:
-        Worker(study, runs).work()
-    except Interrupted:
-        code = 130
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _wait_for_study(name: str, config: Config, runs: Path) -> Any:
-    """Return the study; workers may be started on many machines before somebody starts the study on one."""
-    until = time.monotonic() + config.workers.wait_s
-    while True:
-        try:
-            study = load_study(name, config, runs)
-            if "config" in study.user_attrs and "run_id" in study.user_attrs:
-                return study
-            missing = StudyError(f"the study {name} was made and not started. Give its command, +sweep=…, again.")
-        except StudyError as error:
-            missing = error
-        if time.monotonic() > until:
-            raise missing
-        time.sleep(_LOOK_S)
 
 
 def _make_ready(config: Config, space: Space) -> list[str]:

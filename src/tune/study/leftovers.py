@@ -17,7 +17,7 @@ ADAPTER, SCORES, CHECKPOINTS = "adapter", "scores.json", "checkpoints"
 FREED = "freed.json"
 """In a trial's folder: what somebody let `clean` remove, so that nobody misses it."""
 
-_CHECKPOINT = re.compile(r"\.step-\d+\.writing")
+_CHECKPOINT = re.compile(r"\.(step|best)-\d+\.writing")
 _OWNED = re.compile(r"\.adapter\.(?P<pid>\d+)\.(writing|old)|\..+\.(?P<temporary>\d+)")
 
 
@@ -32,8 +32,9 @@ def half_written(folder: Path) -> list[Path]:
 
 
 def damaged_checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints in a trial's folder that are not as they were written."""
-    return [path for path in sorted((folder / CHECKPOINTS).glob("step-*")) if not _is_whole(path)]
+    """Return the checkpoints of a trial, and the best weights beside them, that are not as they were written."""
+    kept = [path for kind in ("best", "step") for path in sorted((folder / CHECKPOINTS).glob(f"{kind}-*"))]
+    return [path for path in kept if not _is_whole(path)]
 
 
 def trouble_with_adapter(folder: Path) -> str | None:

@@ -20,7 +20,7 @@ from tune.study.machine import memory_limit, n_workers, sees_gpu
 from tune.study.needs import refuse_missing
 from tune.study.space import Space, configured, parse_space
 from tune.study.storage import n_wanted
-from tune.study.summary import dimension_words
+from tune.study.summary import dimension_words, overridden
 from tune.study.timing import measure_time
 from tune.track.plan_record import DiskRecord, LeftOutRecord, PlanRecord, SizeRecord
 from tune.trial.sizes import Rows, Sized, Sizes, is_fetched, measure_sizes
@@ -40,6 +40,10 @@ _NO_LIMIT = "No limit of memory is known for a GPU here: with workers.memory_gib
 _SOME = (
     "Of {n} configurations whose memory may differ, {tried} were estimated: lowest and highest rank of every kind, "
     "and a dozen at most."
+)
+_EARLY = (
+    "Trials may end early (train.early_stopping.patience={patience}): times are those of trainings that take all their "
+    "steps."
 )
 _CPU = "Memory is for this machine's CPU, where no GPU is seen; model.device=cuda plans for a machine with one."
 
@@ -141,6 +145,10 @@ def _notes(config: Config, space: Space | None, sizes: Sizes, limit: float | Non
     tried = len(sizes.sized) + sum(sizes.refused.values())
     if tried < sizes.n_different:
         notes.append(_SOME.format(n=sizes.n_different, tried=tried))
+    if config.plan.probe and config.train.early_stopping.patience is not None:
+        notes.append(_EARLY.format(patience=config.train.early_stopping.patience))
+    if space and (words := overridden(space, config)):
+        notes.append(f"No trial is run with {' '.join(words)}: every point of sweep.space has a value of its own.")
     notes += [f"Not estimated, {n} of {tried}: {why}" for why, n in sizes.refused.items()]
     if not _on_gpu(config) and config.model.device is Device.auto:
         notes.append(_CPU)
@@ -175,7 +183,11 @@ def _disk(config: Config, found: list[Sized], *, n_trials: int, is_study: bool) 
     if not found:
         return []
     adapters = [one.estimate.adapter for one in found]
-    states = [_KEPT * (one.estimate.adapter + one.estimate.optimizer) for one in found]
+    states = [
+        # The best weights so far are kept apart, with those that the other checkpoints count on.
+        _KEPT * (one.estimate.adapter * (1 if patience is None else 2) + one.estimate.optimizer)
+        for one, patience in ((one, one.config.train.early_stopping.patience) for one in found)
+    ]
     n_running = min(n_workers(config), n_trials)
     rows = [DiskRecord(what="adapters", low_gib=n_trials * min(adapters), high_gib=n_trials * max(adapters))]
     if paths.tracking_uri(config.track.uri) is None:  # a server keeps it elsewhere

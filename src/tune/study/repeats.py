@@ -71,7 +71,9 @@ def next_repeat(trials: Sequence[Any], config: Config, *, n_wanted: int) -> Repe
     if config.study.sampler in ADAPTIVE:
         directions = [objective.direction for objective in config.sweep.all_objectives]
         return _contender(points, seeds, directions, n_left=n_wanted - len(trials))
-    if len(points) * len(seeds) < n_wanted:
+    # Draws, not points: a small space is drawn from more often than it has points.
+    n_drawn = sum(trial.user_attrs.get("seed") == seeds[0] for trial in trials)
+    if n_drawn * len(seeds) < n_wanted:
         return None
     missing = [(seed, point) for seed in seeds for point in points if seed not in point.tried and _can_run(point)]
     return _repeat(missing[0][1], missing[0][0]) if missing else None

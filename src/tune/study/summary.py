@@ -20,7 +20,9 @@ def state(now: StudyRecord, *, is_new: bool) -> str:
 def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far: str) -> list[tuple[str, str]]:
     """Return (name, words) of everything that decides what the study does."""
     assert config.sweep is not None
-    changed = " ".join(difference(config))
+    searched = overridden(space, config)
+    changed = " ".join(word for word in difference(config) if word not in searched)
+    quantization = "searched" if "quantization.kind" in _searched(space, config) else config.quantization.kind
     return [
         ("question", config.sweep.question),
         ("study", how_far),
@@ -29,13 +31,42 @@ def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far
         _objective(config),
         ("trials", f"{n_wanted(config, space)} ({_sampler(config)}), {_seeds(config)}"),
         *([] if config.study.pruner is Pruner.none else [("pruner", _pruner(config))]),
-        ("model", f"{config.model.label}, quantization {config.quantization.kind}"),
+        *([] if config.train.early_stopping.patience is None else [("early end", _early_end(config))]),
+        ("model", f"{_model(space, config)}, quantization {quantization}"),
         ("data", splits.words),
         ("forgetting", _forgetting(config)),
         ("workers", f"{n_workers(config)} with {n_threads(config)} thread(s) each"),
         ("folder", str(runs)),
         *([("overrides", changed)] if changed else []),
+        *(
+            [("no effect", f"{' '.join(searched)}: every trial has a value of its own, from sweep.space")]
+            if searched
+            else []
+        ),
     ]
+
+
+def overridden(space: Space, config: Config) -> list[str]:
+    """Return the overrides that no trial is run with, because the space sets their keys at every point."""
+    return [word for word in difference(config) if word.partition("=")[0] in _searched(space, config)]
+
+
+def _searched(space: Space, config: Config) -> set[str]:
+    """Return the keys that every point sets, also those that all options of a searched group set."""
+    assert config.sweep is not None
+    always = {dimension.key for dimension in space.dimensions if not dimension.when}
+    by_options = (key for group in config.sweep.options.keys() & always for key in _set_by(config, group))
+    return always.union(by_options)
+
+
+def _set_by(config: Config, group: str) -> set[str]:
+    assert config.sweep is not None
+    return {key for option in config.sweep.options[group].values() for key in option}
+
+
+def _model(space: Space, config: Config) -> str:
+    searched = _searched(space, config)
+    return "searched" if "model.path" in searched or "model.embedded" in searched else config.model.label
 
 
 def _objective(config: Config) -> tuple[str, str]:
@@ -62,6 +93,15 @@ def _pruner(config: Config) -> str:
     study = config.study
     settings = [f"{name} {getattr(study.pruning, name)}" for name in sorted(READ[study.pruner])]
     return ", ".join([f"{study.pruner}, by eval loss at {config.train.evals} point(s) on the way", *settings])
+
+
+def _early_end(config: Config) -> str:
+    stopping = config.train.early_stopping
+    by = f" by {stopping.least_gain:g}" if stopping.least_gain else ""
+    return (
+        f"of a trial after {stopping.patience} of {config.train.evals} measurement(s) in a row whose eval loss is not "
+        f"lower{by}; each keeps its best weights"
+    )
 
 
 def _forgetting(config: Config) -> str:

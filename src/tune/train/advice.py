@@ -16,13 +16,16 @@ _RISEN = 0.01
 """Shares of a loss; less is taken for noise."""
 
 
-def curve_advice(losses: Sequence[float], evals: Sequence[Eval], *, learning_rate: float) -> Iterator[str]:
+def curve_advice(
+    losses: Sequence[float], evals: Sequence[Eval], *, learning_rate: float, keeps_best: bool = False
+) -> Iterator[str]:
     """Yield a sentence for everything that the guides say about curves like these.
 
     Args:
         losses: (N,) training loss of each optimizer step, nats a token.
         evals: Validation losses on the way and at the end, in their order.
         learning_rate: train.learning_rate.
+        keeps_best: Whether the weights of the lowest validation loss were kept, and not the last ones.
     """
     if len(losses) >= _LOOK_AT:
         before, after = _mean(losses, _WINDOW), _mean(losses, _LOOK_AT)
@@ -36,10 +39,16 @@ def curve_advice(losses: Sequence[float], evals: Sequence[Eval], *, learning_rat
     lowest, last = min(evals, key=lambda each: each.loss), evals[-1]
     then, now = _mean(losses, lowest.step), _mean(losses, last.step)
     if last.loss > lowest.loss * (1 + _RISEN) and now < then:
+        advice = (
+            f"The weights after step {lowest.step} were kept; fewer train.epochs cost less, and with more lora.dropout "
+            "they may get further."
+            if keeps_best
+            else "Take fewer train.epochs or more lora.dropout."
+        )
         yield (
             f"the validation loss rose from {lowest.loss:.3g} after step {lowest.step} to {last.loss:.3g} after step "
             f"{last.step}, while the training loss fell from {then:.3g} to {now:.3g}: the examples are learned by "
-            "heart. Take fewer train.epochs or more lora.dropout."
+            f"heart. {advice}"
         )
 
 

@@ -17,7 +17,7 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,26 +46,17 @@ class Checkpoints:
         self._keep = keep
         self.every_s = every_s
 
-    def newest(self) -> Path | None:
-        """Return the newest whole checkpoint, or None."""
-        return next((path for path in reversed(self._all()) if is_intact(path, self._recipe)), None)
+    def newest(self, usable: Callable[[Path], bool] = lambda _: True) -> Path | None:
+        """Return the newest whole checkpoint that is usable, or None."""
+        return next(filter(usable, self.whole()), None)
+
+    def whole(self) -> Iterator[Path]:
+        """Yield those that are as they were written, newest first."""
+        return (path for path in reversed(self._all()) if is_intact(path, self._recipe))
 
     def write(self, step: int, fill: Callable[[Path], None]) -> None:
         """Keep a checkpoint: `fill` writes its files into an empty folder, which appears when they are whole."""
-        beside = self._folder / f".step-{step:08d}.writing"
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        try:
-            fill(beside)
-            reach("checkpoint: filled")
-            write_manifest(beside, self._recipe)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)  # on a full disk the databases need its room
-            raise
-        place = self._folder / f"step-{step:08d}"
-        if place.exists():  # a damaged one of this step
-            shutil.rmtree(place)
-        beside.rename(place)
+        write_whole(self._folder / f"step-{step:08d}", self._recipe, fill)
         for old in self._all()[: -self._keep]:
             shutil.rmtree(old)
 
@@ -77,14 +68,38 @@ class Checkpoints:
         return sorted(self._folder.glob("step-*"))
 
 
+def write_whole(place: Path, recipe: str, fill: Callable[[Path], None]) -> None:
+    """Let `fill` write into an empty folder, which appears when it is whole, in the place of what is there."""
+    beside = place.with_name(f".{place.name}.writing")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        fill(beside)
+        reach("checkpoint: filled")
+        write_manifest(beside, recipe)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)  # on a full disk the databases need its room
+        raise
+    if place.exists():  # a damaged one of this step
+        shutil.rmtree(place)
+    beside.rename(place)
+
+
+def capture_weights(trainer: Any, folder: Path) -> None:
+    """Write what is trained, and what the method goes by."""
+    from safetensors.torch import save_file
+
+    save_file(_trained(trainer.model), folder / _ADAPTER)
+    write_course(trainer.course, folder)
+
+
 def capture(trainer: Any, folder: Path, *, losses: list[float], evals: list[Eval]) -> None:
     """Write where a transformers trainer stands, between two optimizer steps."""
     import numpy as np
     import torch
     from safetensors.torch import save_file
 
-    save_file(_trained(trainer.model), folder / _ADAPTER)
-    write_course(trainer.course, folder)
+    capture_weights(trainer, folder)
     moments = read_state(trainer.optimizer)
     save_file(moments.tensors, folder / _OPTIMIZER)
     states = {"cpu": torch.get_rng_state()}

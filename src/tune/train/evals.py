@@ -10,7 +10,7 @@ class Eval:
     """One measurement of the validation loss."""
 
     index: int
-    """Which one: after index / (train.evals + 1) of the training."""
+    """Which one: after index / (train.evals + 1) of the training; its end is train.evals + 1."""
 
     step: int
     """Optimizer step after which it was made."""
@@ -56,6 +56,11 @@ class Evals:
 
     def after(self, step: int) -> None:
         """Measure where it is due after this step, and was not done before."""
-        if step in self._due and all(known.step != step for known in self.found):
-            self.found.append(Eval(index=self._due[step], step=step, loss=self._measure()))
+        if step in self._due:
+            self.now(step, index=self._due[step])
+
+    def now(self, step: int, *, index: int) -> None:
+        """Measure what this step has left, where that was not done before."""
+        if all(known.step != step for known in self.found):
+            self.found.append(Eval(index=index, step=step, loss=self._measure()))
             self._on_eval(tuple(self.found))

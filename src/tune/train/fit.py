@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from tune.config.recipe import TrainConfig
-from tune.train.checkpoint import evals_until, losses_until, restore_optimizer, restore_random, restore_weights
-from tune.train.course import after_steps, restore_course, with_penalty
+from tune.train.best import Keeper
+from tune.train.checkpoint import Checkpoints, evals_until, losses_until
+from tune.train.course import after_steps, with_penalty
 from tune.train.evals import Eval
 from tune.train.loss import answer_loss
-from tune.train.optimizer import check_device, forget, trainer_arguments
+from tune.train.optimizer import check_device, check_projected, forget, trainer_arguments
 from tune.train.rates import with_own_rates
+from tune.train.resume import resuming
+from tune.train.stopping import stopping_of
 from tune.train.watch import Follow, watcher
+
+_SPECIAL_TOKENS = ("eos_token_id", "bos_token_id", "pad_token_id")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,13 +29,19 @@ class Fitted:
     """What training did."""
 
     steps: int
-    """Optimizer steps."""
+    """Optimizer steps that were made."""
+
+    planned_steps: int
+    """Optimizer steps that there would have been without an early end."""
 
     losses: tuple[float, ...]
     """Training loss of each step, nats a token."""
 
     evals: tuple[Eval, ...]
-    """Measurements of the validation loss on the way."""
+    """Measurements of the validation loss on the way; of the end too where it might have ended early."""
+
+    kept: Eval | None
+    """The measurement whose weights the model has now; None where it simply has the last ones."""
 
     n_tokens: int
     """Tokens that went through the model, padding left out."""
@@ -57,6 +68,8 @@ def fit(
 ) -> Fitted:
     """Train the adapter that is on the model, in place; go on from the newest checkpoint where there is one.
 
+    Where the recipe lets a training end early, the model has the weights of its lowest validation loss afterwards.
+
     Args:
         model: PEFT model, only its adapter asks for gradients; or a model whose own weights do.
         tokenizer: For the pad token.
@@ -66,12 +79,13 @@ def fit(
         follow: Is told each step's loss, where to go on from and what to leave behind, and the method's own part.
 
     Raises:
-        ConfigError: The method cannot do with so few steps, or the optimizer needs a GPU.
+        ConfigError: The method cannot do with so few steps, or the optimizer needs a GPU or other layers.
         Diverged: The loss or the gradient norm became NaN or infinite.
     """
     check_device(train.optimizer, model.device.type)
     total = n_steps(train, len(rows))
-    watch = watcher(total, follow, evals=train.evals)
+    keeper = _keeper(train, follow)
+    watch = watcher(total, follow, evals=train.evals, keeper=keeper)
     course = follow.course
     if course:
         course.begin(total)
@@ -91,21 +105,38 @@ def fit(
         for name in ("PrinterCallback", "ProgressCallback"):
             for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == name]:
                 trainer.remove_callback(callback)
-        watch.trainer, trainer.course = trainer, course
-        came_from = follow.checkpoints.newest() if follow.checkpoints else None
+        watch.trainer, trainer.course, trainer.is_over = trainer, course, watch.is_over
+        came_from = _newest(follow.checkpoints, keeper)
         if came_from:
             watch.losses, watch.evals.found = losses_until(came_from), evals_until(came_from)
         try:
             trainer.train(resume_from_checkpoint=str(came_from) if came_from else None)
         finally:
             forget(trainer.optimizer)
+        kept = keeper.give_back(watch.evals.found, trainer) if keeper else None
     model.eval()
     return Fitted(
         steps=trainer.state.global_step,
+        planned_steps=total,
         losses=tuple(watch.losses),
         evals=tuple(watch.evals.found),
+        kept=kept,
         n_tokens=round(_n_tokens(rows) * trainer.state.epoch),
     )
+
+
+def _keeper(train: TrainConfig, follow: Follow) -> Keeper | None:
+    stopping = stopping_of(train)
+    if stopping is None:
+        return None
+    assert follow.best is not None, "a training that may end early keeps its best weights"
+    return Keeper(stopping, follow.best, follow.checkpoints)
+
+
+def _newest(checkpoints: Checkpoints | None, keeper: Keeper | None) -> Path | None:
+    if checkpoints is None:
+        return None
+    return checkpoints.newest(keeper.can_follow) if keeper else checkpoints.newest()
 
 
 def _n_tokens(rows: Any) -> int:
@@ -116,12 +147,20 @@ def _n_tokens(rows: Any) -> int:
 
 @contextmanager
 def _own_forward(model: Any) -> Iterator[None]:
-    """Undo what SFTTrainer does to the base: it wraps `forward` anew each time, and here one base has many trials."""
+    """Undo what SFTTrainer does to the base, which has many trials here: it wraps `forward` anew each time.
+
+    And transformers adds the tokenizer's special tokens to the model's settings. The base was scored without them, and
+    generation that is not told where to end would end elsewhere for the adapted model.
+    """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model  # all its own weights are trained
     before = vars(base).get("forward")
+    settings = [kept for kept in (base.config.get_text_config(), base.generation_config) if kept is not None]
+    tokens = [(kept, name, getattr(kept, name, None)) for kept in settings for name in _SPECIAL_TOKENS]
     try:
         yield
     finally:
+        for kept, name, token in tokens:
+            setattr(kept, name, token)
         vars(base).pop("forward", None)
         if before is not None:
             base.forward = before
@@ -131,7 +170,7 @@ def _trainer_class() -> Any:
     """Return TRL's trainer with a loss that does not make logits for the question, and checkpoints without pickles."""
     from trl import SFTTrainer
 
-    class AnswerTrainer(SFTTrainer):  # type: ignore[misc] # trl is late and untyped here
+    class AnswerTrainer(resuming(SFTTrainer)):  # type: ignore[misc] # trl is late and untyped here
         """Takes the loss on the answer's tokens."""
 
         def compute_loss(
@@ -149,24 +188,8 @@ def _trainer_class() -> Any:
                 # GaLore's own AdamW is a copy of transformers' old one, and warns of itself as that did.
                 warnings.filterwarnings("ignore", "This implementation of AdamW is deprecated", FutureWarning)
                 optimizer = super().create_optimizer(model)
+            check_projected(optimizer, self.model)
             return optimizer if there_is_one else with_own_rates(optimizer)
-
-        # How transformers goes on from a checkpoint, each part read from our files instead of its pickles.
-
-        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
-            restore_weights(self, Path(resume_from_checkpoint))
-            restore_course(self.course, Path(resume_from_checkpoint))
-
-        def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-            if checkpoint:
-                restore_optimizer(self, Path(checkpoint))
-
-        def _load_rng_state(self, checkpoint: str | None) -> None:
-            if checkpoint:
-                restore_random(Path(checkpoint))
-
-        def _load_scaler(self, checkpoint: str | None) -> None:
-            """Do nothing: no gradient is scaled here, and a scaler.pt would be unpickled."""
 
     return AnswerTrainer
 

@@ -36,6 +36,27 @@ def check_device(optimizer: Optimizer, device: str) -> None:
         raise ConfigError(msg)
 
 
+def check_projected(optimizer: Any, model: Any) -> None:
+    """Refuse GaLore where it would be AdamW under another name: transformers looks for linear layers of torch alone.
+
+    Args:
+        optimizer: Its groups that have a rank are projected.
+        model: Whose head is no layer of a block.
+
+    Raises:
+        ConfigError: No matrix of the blocks is projected, as with GPT-2's Conv1D.
+    """
+    projected = [group["params"] for group in optimizer.param_groups if "rank" in group]
+    head = model.get_output_embeddings()
+    if projected and not any(weight is not head.weight for weights in projected for weight in weights):
+        msg = (
+            "train.optimizer=galore is not allowed with this model: its blocks have no linear layer that transformers "
+            "would project, such as GPT-2's Conv1D. Take train.optimizer=adamw, or adafactor, which has no second "
+            "moment of full size."
+        )
+        raise ConfigError(msg)
+
+
 def forget(optimizer: Any) -> None:
     """Let bitsandbytes let go of what a training had: its managers are one a process and keep all that they are told.
 

@@ -1,4 +1,4 @@
-"""Follows a training: passes on each step's loss, measures on the way, and leaves checkpoints behind."""
+"""Follows a training: passes on each step's loss, measures on the way, ends it early, and leaves checkpoints behind."""
 
 import math
 import time
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune.errors import Diverged, Interrupted
+from tune.train.best import BestWeights, Keeper
 from tune.train.checkpoint import Checkpoints, capture
 from tune.train.course import Course
 from tune.train.evals import Eval, Evals, eval_steps
@@ -25,64 +26,99 @@ class Follow:
     checkpoints: Checkpoints | None = None
     """Where to go on from, and what to leave behind: now and then, and where anything here raises Interrupted."""
 
+    best: BestWeights | None = None
+    """Where the best weights wait until the end; needed where a training may end early."""
+
     measure: Callable[[], float] = lambda: math.nan
     """Returns the validation loss, nats a token; draws no random numbers and leaves the model in its mode."""
 
     on_eval: Callable[[Sequence[Eval]], None] = lambda _: None
-    """Is told all measurements so far after each one, those before a checkpoint too; may raise to stop."""
+    """Is told all measurements so far after each one, those before a checkpoint too; may raise to stop.
+
+    The end is measured where a training may end early, and is told too.
+    """
 
 
-def watcher(total: int, follow: Follow, *, evals: int = 0) -> Any:
-    """Return a trainer callback; its attribute `trainer` is to be set before the training starts.
+class Watcher:
+    """Follows a training; transformers calls it as one of its callbacks.
 
     Args:
         total: Optimizer steps in all.
         follow: Is told what happens.
         evals: How often the validation loss is measured on the way.
+        keeper: Knows when the training is over before its steps are used, and keeps its best weights.
     """
-    from transformers import TrainerCallback
 
-    class Watcher(TrainerCallback):  # type: ignore[misc] # transformers is late and untyped here
-        """Follows the loss."""
+    trainer: Any = None
+    """To be set before the training starts."""
 
-        def __init__(self) -> None:
-            self.losses: list[float] = []
-            self.evals = Evals(eval_steps(total, evals), follow.measure, follow.on_eval)
-            self.trainer: Any = None
-            self._kept = time.monotonic()
+    def __init__(self, total: int, follow: Follow, *, evals: int, keeper: Keeper | None) -> None:
+        self.losses: list[float] = []
+        self.evals = Evals(eval_steps(total, evals), follow.measure, self._told)
+        self._total = total
+        self._follow = follow
+        self._end = evals + 1
+        self._keeper = keeper
+        self._kept = time.monotonic()
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:  # noqa: ARG002
-            """Take one step's loss; the step is whole here, so a checkpoint may be taken too."""
-            if not logs or "loss" not in logs:
-                return
-            _refuse_divergence(float(logs["loss"]), float(logs["grad_norm"]), f"step {state.global_step} of {total}")
-            loss = float(logs["loss"])
-            self.losses.append(loss)
-            try:
-                follow.on_step(state.global_step, total, loss)
-                self.evals.after(state.global_step)
-            except Interrupted:
-                self._keep(state.global_step)
-                raise
-            if follow.checkpoints and time.monotonic() - self._kept >= follow.checkpoints.every_s:
-                self._keep(state.global_step)
+    def is_over(self, step: int) -> bool:
+        """Return whether no step is to be made after this one."""
+        return step >= self._total or (self._keeper is not None and self._keeper.is_over(self.evals.found))
 
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-            """Make up for a measurement that was due when the training was stopped."""
-            self.evals.after(state.global_step)
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:  # noqa: ARG002
+        """Take one step's loss; the step is whole here, so a checkpoint may be taken too."""
+        if not logs or "loss" not in logs:
+            return
+        step, loss = state.global_step, float(logs["loss"])
+        _refuse_divergence(loss, float(logs["grad_norm"]), f"step {step} of {self._total}")
+        self.losses.append(loss)
+        try:
+            self._follow.on_step(step, self._total, loss)
+            self.evals.after(step)
+        except Interrupted:
+            self._keep(step)
+            raise
+        control.should_training_stop |= self.is_over(step)
+        if self._follow.checkpoints and time.monotonic() - self._kept >= self._follow.checkpoints.every_s:
+            self._keep(step)
 
-        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-            """Keep the end too: what comes after may take longer than the training."""
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Make up for a measurement that was due when the training was stopped."""
+        self.evals.after(state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+        """Keep the end too: what comes after may take longer than the training."""
+        try:
+            if self._keeper:  # it may be the best
+                self.evals.now(state.global_step, index=self._end)
+        finally:
             self._keep(state.global_step)
 
-        def _keep(self, step: int) -> None:
-            if follow.checkpoints:
-                follow.checkpoints.write(
-                    step, lambda folder: capture(self.trainer, folder, losses=self.losses, evals=self.evals.found)
-                )
-            self._kept = time.monotonic()
+    def _told(self, found: Sequence[Eval]) -> None:
+        # Weights first: whoever goes on after an interruption knows of this measurement, and does not make it again.
+        if self._keeper:
+            self._keeper.after(found, self.trainer)
+        self._follow.on_eval(found)
 
-    return Watcher()
+    def _keep(self, step: int) -> None:
+        if self._follow.checkpoints:
+            losses, evals = self.losses, self.evals.found
+            self._follow.checkpoints.write(
+                step, lambda folder: capture(self.trainer, folder, losses=losses, evals=evals)
+            )
+        if self._keeper:
+            self._keeper.forget(self.evals.found)
+        self._kept = time.monotonic()
+
+
+def watcher(total: int, follow: Follow, *, evals: int = 0, keeper: Keeper | None = None) -> Any:
+    """Return a trainer callback that is a `Watcher`; see there."""
+    from transformers import TrainerCallback
+
+    class WatcherCallback(Watcher, TrainerCallback):  # type: ignore[misc] # transformers is late and untyped here
+        """Follows the training."""
+
+    return WatcherCallback(total, follow, evals=evals, keeper=keeper)
 
 
 def _refuse_divergence(loss: float, norm: float, where: str) -> None:

@@ -19,6 +19,7 @@ from tune.evaluate.harness import score_choices
 from tune.evaluate.paired import Delta, clustered_delta, paired_delta
 from tune.evaluate.perplexity import Surprise, measure_surprise
 from tune.evaluate.task import score_replies
+from tune.trial.meter import give_back_freed
 from tune.trial.task import Task
 
 Progress = Callable[[str, int, int], None]
@@ -74,7 +75,7 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
         Diverged: A score is NaN or infinite.
     """
     asked, evaluate = task.splits.validation, config.evaluate
-    tokens = _tokens(tokenizer, task)
+    tokens = validation_tokens(tokenizer, task)
     replies = generate_replies(
         model,
         tokenizer,
@@ -88,6 +89,7 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
     scores = {metric.value: score_replies(asked, replies, metric) for metric in config.data.metrics}
     ids = {"task": tuple(example.id for example in asked)}
     if task.bank is not None:
+        give_back_freed()
         choices = score_choices(
             model,
             tokenizer,
@@ -107,11 +109,12 @@ def validation_loss(model: Any, tokenizer: Any, config: Config, task: Task, *, o
 
     The call raises Diverged where a log-likelihood is NaN or infinite.
     """
-    tokens = cache(lambda: _tokens(tokenizer, task))  # most trainings never ask
+    tokens = cache(lambda: validation_tokens(tokenizer, task))  # most trainings never ask
     return lambda: _surprise(model, tokenizer, config, tokens(), on=lambda done, total: on("eval", done, total)).loss
 
 
-def _tokens(tokenizer: Any, task: Task) -> list[Tokens]:
+def validation_tokens(tokenizer: Any, task: Task) -> list[Tokens]:
+    """Return the examples that are scored, in tokens."""
     # Only the last answer counts here, whatever is learned: its question's tokens are what a reply is generated from.
     return list(tokenize_all(tokenizer, task.splits.validation, Learn.last))
 
@@ -119,6 +122,7 @@ def _tokens(tokenizer: Any, task: Task) -> list[Tokens]:
 def _surprise(
     model: Any, tokenizer: Any, config: Config, tokens: Sequence[Tokens], *, on: Callable[[int, int], None]
 ) -> Surprise:
+    give_back_freed()  # the logits of all tokens come on top of it
     texts = [(item.ids.tolist(), item.n_prompt) for item in tokens]
     size = config.evaluate.batch_size
     return measure_surprise(model, texts, batch_size=size, pad_id=tokenizer.pad_token_id, on_progress=on)

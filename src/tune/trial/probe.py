@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.config.compose import compose
+from tune.config.early_stopping import EarlyStoppingConfig
 from tune.config.schema import Config
 from tune.errors import Interrupted, TuneError
 from tune.trial.task import Task, model_folder, read_task
@@ -47,7 +48,7 @@ class Probed:
     """To measure the validation loss once, scaled up likewise."""
 
     n_evals: int
-    """How often that is done on the way."""
+    """How often that is done beside the scores: on the way, and at the end where it may come early."""
 
     took_s: float
     """By the probe itself."""
@@ -91,7 +92,7 @@ def probe(config: Config, *, began: float) -> Probed:
         n_steps=n_steps(config.train, len(rows)),
         evaluate_s=sum(seconds * shares[phase] for phase, seconds in spent.items()),
         eval_s=spent["perplexity"] * shares["perplexity"],
-        n_evals=config.train.evals,
+        n_evals=config.train.evals + (config.train.early_stopping.patience is not None),
         took_s=time.monotonic() - began,
     )
 
@@ -109,7 +110,7 @@ def _steps(adapted: Any, rows: Any, config: Config) -> list[float]:
             msg = "enough was seen"
             raise Interrupted(msg)
 
-    train = replace(config.train, evals=0)  # they are timed apart
+    train = replace(config.train, evals=0, early_stopping=EarlyStoppingConfig())  # they are timed apart
     begun = time.monotonic()
     follow = Follow(on_step=on_step, course=adapted.course)
     with contextlib.suppress(Interrupted):

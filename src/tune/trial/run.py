@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tune.config.digest import digest
+from tune.config.metrics import BEST_STEP, MADE_STEPS, PLANNED_STEPS
 from tune.config.schema import Config
 from tune.data.listener import Silent
 from tune.data.template import apply_template
@@ -20,15 +21,17 @@ from tune.model.quantize import import_quietly
 from tune.model.targets import summary
 from tune.track.recorder import RunRecorder
 from tune.train.advice import curve_advice
+from tune.train.best import BestWeights
 from tune.train.checkpoint import Checkpoints
 from tune.train.evals import Eval
 from tune.train.fit import Fitted, fit
 from tune.train.watch import Follow
 from tune.trial.baseline import Baseline, fingerprint
 from tune.trial.measure import Measured, Progress, compare, measure, validation_loss
-from tune.trial.meter import Meter
+from tune.trial.meter import Meter, give_back_freed
 from tune.trial.outcome import Outcome, State
 from tune.trial.prepare import prepare_tokens
+from tune.trial.room import check_room
 from tune.trial.task import Task
 
 
@@ -65,6 +68,7 @@ def open_bench(config: Config, task: Task, *, folder: Path | str) -> Bench:
     """
     quiet_libraries()
     base = load_base(config.model, config.quantization, folder=folder)
+    give_back_freed()
     apply_template(base.tokenizer, config.data.template)
     return Bench(base=base, task=task, folder=Path(folder), model_key=model_key(config))
 
@@ -98,15 +102,17 @@ def run_trial(
         TrialError: It ended without a result; the reason is the error's.
     """
     base, task = bench.base, bench.task
+    tokens = prepare_tokens(config, task.splits, bench.folder, Silent())
+    check_room(config, base, task, tokens)
     meter = Meter(base.device)
     baseline, measure_base = _baseline(config, bench, on)
     with meter.phase("base"):
         baseline.measure_if_free(measure_base)
-    tokens = prepare_tokens(config, task.splits, bench.folder, Silent())
     recorder.tags({f"tune.data.{name}": value for name, value in task.splits.digests.items()})
     recorder.tags({"tune.tokens": tokens.name})
     _seed_everything(config.seed)
-    checkpoints = _checkpoints(config, bench, folder) if searched else None
+    recipe = _recipe(config, bench)
+    checkpoints = Checkpoints(folder / "checkpoints", recipe=recipe, every_s=config.workers.checkpoint_s)
     rows = tokens.dataset()
     adapted = adapt.attach(base, config.lora, seed=config.seed, rows=rows)
     try:
@@ -115,9 +121,10 @@ def run_trial(
             follow = Follow(
                 on_step=_on_step(recorder, on),
                 course=adapted.course,
-                checkpoints=checkpoints,
+                checkpoints=checkpoints if searched else None,
+                best=BestWeights(folder / "checkpoints", recipe=recipe),
                 measure=validation_loss(adapted.model, base.tokenizer, config, task, on=on),
-                on_eval=_on_eval(recorder, searched),
+                on_eval=_on_eval(recorder, searched, n_judged=config.train.evals),
             )
             fitted = fit(adapted.model, base.tokenizer, rows, config.train, seed=config.seed, follow=follow)
         adapted = adapt.settle(adapted)
@@ -125,10 +132,11 @@ def run_trial(
         with meter.phase("evaluate"):
             tuned = measure(adapted.model, base.tokenizer, config, task, fingerprint=baseline.name, on=on)
     except Pruned:
-        if checkpoints:
-            checkpoints.clear()
+        checkpoints.clear()
         raise
     finally:
+        if not searched:  # nobody goes on with it
+            checkpoints.clear()
         adapt.detach(adapted)
     with meter.phase("base"):
         before = baseline.get(measure_base)
@@ -138,14 +146,14 @@ def run_trial(
         "cost/trainable_params": float(adapted.trainable),
         "cost/trainable_share": adapted.trainable / adapted.total,
         "cost/train_tokens": float(fitted.n_tokens),
+        **_steps(fitted),
         **meter.read(),
     }
     own = [adapted.note] if adapted.note else []
     notes = (*task.splits.account.notes, *_left_out(tokens), *own, *_advice(fitted, tuned, config))
     outcome = Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=notes)
     write_json(folder / "outcome.json", asdict(outcome))
-    if checkpoints:
-        checkpoints.clear()
+    checkpoints.clear()
     return outcome
 
 
@@ -187,19 +195,19 @@ def _on_step(recorder: RunRecorder, on: Progress) -> Callable[[int, int, float],
     return on_step
 
 
-def _on_eval(recorder: RunRecorder, searched: Searched | None) -> Callable[[Sequence[Eval]], None]:
+def _on_eval(recorder: RunRecorder, searched: Searched | None, *, n_judged: int) -> Callable[[Sequence[Eval]], None]:
     def on_eval(evals: Sequence[Eval]) -> None:
         recorder.metrics({"eval/step_loss": evals[-1].loss}, step=evals[-1].step)
-        if searched:
+        if searched and evals[-1].index <= n_judged:  # a training that has ended is not stopped any more
             searched.on_eval(evals)
 
     return on_eval
 
 
-def _checkpoints(config: Config, bench: Bench, folder: Path) -> Checkpoints:
-    """Return the trial's checkpoints; what was written for other settings, data or weights is not gone on with."""
+def _recipe(config: Config, bench: Bench) -> str:
+    """Return the recipe of the checkpoints; what was written for other settings, data or weights is not used."""
     base = bench.base
-    recipe = digest(
+    return digest(
         {
             "train": config.train,
             "lora": config.lora,
@@ -212,7 +220,6 @@ def _checkpoints(config: Config, bench: Bench, folder: Path) -> Checkpoints:
             "learn": config.data.learn,
         }
     )
-    return Checkpoints(folder / "checkpoints", recipe=recipe, every_s=config.workers.checkpoint_s)
 
 
 def _left_out(tokens: TokenTable) -> list[str]:
@@ -222,18 +229,27 @@ def _left_out(tokens: TokenTable) -> list[str]:
 
 
 def _advice(fitted: Fitted, tuned: Measured, config: Config) -> list[str]:
-    """Return what the curves make advisable; the last measurement is that of the scores."""
+    """Return what the curves make advisable; the last measurement is that of the scores, where the end has none."""
     end = Eval(index=config.train.evals + 1, step=fitted.steps, loss=tuned.surprise.loss)
-    return list(curve_advice(fitted.losses, (*fitted.evals, end), learning_rate=config.train.learning_rate))
+    evals = fitted.evals if fitted.kept else (*fitted.evals, end)
+    rate = config.train.learning_rate
+    return list(curve_advice(fitted.losses, evals, learning_rate=rate, keeps_best=fitted.kept is not None))
 
 
 def _last_losses(fitted: Fitted) -> float:
-    """Return the mean training loss of the last quarter of the steps; one step alone is noise."""
-    last = fitted.losses[-max(1, len(fitted.losses) // 4) :]
+    """Return the mean training loss of the last quarter of the steps to what is kept; one step alone is noise."""
+    losses = fitted.losses[: fitted.kept.step] if fitted.kept else fitted.losses
+    last = losses[-max(1, len(losses) // 4) :]
     if not last:
         msg = "training ended before its first step."
         raise Diverged(msg)
     return sum(last) / len(last)
+
+
+def _steps(fitted: Fitted) -> dict[str, float]:
+    """Return how many steps were made, and with an early end allowed how many there might be and are kept."""
+    made = {MADE_STEPS: float(fitted.steps)}
+    return made | ({BEST_STEP: fitted.kept.step, PLANNED_STEPS: fitted.planned_steps} if fitted.kept else {})
 
 
 def _seed_everything(seed: int) -> None:
