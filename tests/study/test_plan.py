@@ -1,6 +1,7 @@
 """What `python -m tune plan` says, asked from the command line: nothing is trained, fetched or left behind."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from tests.promises.study_process import SMALL, tune
 from tune.config.compose import compose
 from tune.study import timing
 from tune.study.candidates import first_points, left_out, looked_at, n_points
+from tune.study.plan import make_plan
 from tune.study.space import parse_space
+from tune.trial.forecast import read_lengths
 from tune.trial.probe import Probed
-from tune.trial.sizes import different
+from tune.trial.sizes import Rows, different, measure_sizes
+from tune.trial.task import model_folder, read_task
 
 GB = 10**9 / 1024**3
 LLAMA = ["model=llama31_8b", "train.max_length=512", "train.batch_size=1", "train.gradient_checkpointing=true"]
@@ -90,6 +94,42 @@ def test_cells_that_are_rejected_are_counted_and_not_looked_at() -> None:
     assert len(looked_at(space, config)) == 4
 
 
+def test_memory_is_for_the_longest_row_that_is_there() -> None:
+    config = compose(["model=tiny", *SMALL, "train.max_length=2048", "train.batch_size=64"])
+    rows = Rows()
+
+    (real,) = measure_sizes([({}, config)], rows=rows, on_gpu=False, on=lambda *_: None).sized
+    (most,) = measure_sizes([({}, config)], rows=None, on_gpu=False, on=lambda *_: None).sized
+
+    assert rows.why_not == ""
+    assert real.longest is not None
+    assert (
+        real.longest == read_lengths(config, read_task(config), model_folder(config, announce=print))[0].example < 2048
+    )
+    assert real.estimate.peak < most.estimate.peak
+    assert most.longest is None
+
+
+def test_rows_that_cannot_be_read_say_why_and_the_settings_most_are_taken(tmp_path: Path) -> None:
+    bad = tmp_path / "rows.jsonl"
+    bad.write_text('{"question": "a", "answer"\n')
+    rows = Rows()
+
+    assert rows.of(compose(["model=tiny", "data=jsonl", f"data.path={bad}"])) is None
+    assert "rows.jsonl" in rows.why_not
+    assert Rows().of(compose(["model=llama31_8b"])) is None
+
+
+@pytest.mark.parametrize(("words", "copies"), [([], 2), (["track.uri=http://localhost:5"], 1)])
+def test_mlflows_copy_of_each_adapter_is_counted_where_it_is_on_this_disk(words: list[str], copies: int) -> None:
+    config = compose(["+sweep=smoke", "model=tiny", "plan.probe=false", *words])
+
+    disk = [row for row in make_plan(config, lambda *_: None).disk if row.what.startswith("adapters")]
+
+    assert len(disk) == copies
+    assert len({(row.low_gib, row.high_gib) for row in disk}) == 1
+
+
 def test_alpha_and_rate_do_not_make_another_size() -> None:
     words = (["lora.alpha=8"], ["lora.alpha=16"], ["train.learning_rate=1e-5"], ["lora.rank=4"])
 
@@ -104,7 +144,9 @@ def test_a_probe_says_how_long_and_what_it_costs(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "runs").exists()
-    time = json.loads(done.stdout)["time"]
+    found = json.loads(done.stdout)
+    assert re.fullmatch(r"Memory is for the rows as they are: the longest .* has \d+ tokens\.", found["notes"][0])
+    time = found["time"]
     assert 0 < time["step_low_s"] <= time["step_high_s"] < time["trial_low_s"] <= time["trial_high_s"]
     assert time["trial_high_s"] < time["total_low_s"] + time["trial_high_s"] - time["trial_low_s"]
     # 3600 an hour is 1 a second

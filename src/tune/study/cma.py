@@ -27,6 +27,7 @@ def cma_sampler(seed: int) -> Any:
 
         def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
             """Return what is drawn together, by the seed alone; an attempt's number, which Optuna adds, moves it."""
+            self._raise_error_if_multi_objective(study)
             unnumbered = copy.copy(trial)
             unnumbered.number = 0
             return super().sample_relative(study, unnumbered, search_space)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tune.study.storage import n_wanted
 from tune.study.summary import dimension_words, overridden
 from tune.study.timing import measure_time
 from tune.track.plan_record import DiskRecord, LeftOutRecord, PlanRecord, SizeRecord
-from tune.trial.sizes import Sized, Sizes, is_fetched, measure_sizes
+from tune.trial.sizes import Rows, Sized, Sizes, is_fetched, measure_sizes
 
 _N_FIRST = 5
 _GIB = 1024**3
@@ -31,8 +32,10 @@ _KEPT = 3
 
 _LENGTHS = (
     "Memory is for the longest sequences that the settings allow (train.max_length={longest}, "
-    "data.max_new_tokens={new}): no tokenizer was read, and shorter rows take less."
+    "data.max_new_tokens={new}): {why}, and shorter rows take less."
 )
+_READ = "Memory is for the rows as they are: the longest that is trained on has {longest} tokens."
+_UNREAD = "no tokenizer was read"
 _NO_LIMIT = "No limit of memory is known for a GPU here: with workers.memory_gib=… the plan says what is above it."
 _SOME = (
     "Of {n} configurations whose memory may differ, {tried} were estimated: lowest and highest rank of every kind, "
@@ -62,7 +65,8 @@ def make_plan(config: Config, on: Callable[[int, int], None]) -> PlanRecord:
         check_objective(config)
     points = looked_at(space, config) if space else [{}]
     candidates, out = _allowed(points, config)
-    sizes = measure_sizes(candidates, on_gpu=sees_gpu(), on=on)
+    rows = Rows() if config.plan.probe else None
+    sizes = measure_sizes(candidates, rows=rows, on_gpu=sees_gpu(), on=on)
     found = sorted(sizes.sized, key=lambda one: one.estimate.peak)
     limit = _limit_gib(config)
     n_trials = n_wanted(config, space) if space else 1
@@ -88,7 +92,11 @@ def make_plan(config: Config, on: Callable[[int, int], None]) -> PlanRecord:
         disk=tuple(_disk(config, found, n_trials=n_trials, is_study=space is not None)),
         free_gib=free_bytes(_place(config)) / _GIB,
         left_out=(*(left_out(space, config) if space else ()), *out, *_too_large(found, limit)),
-        notes=(*_notes(config, space, sizes, limit), *([untimed] if untimed else [])),
+        notes=(
+            *_length_notes(config, found, rows),
+            *_notes(config, space, sizes, limit),
+            *([untimed] if untimed else []),
+        ),
     )
 
 
@@ -123,8 +131,17 @@ def _too_large(found: list[Sized], limit: float | None) -> list[LeftOutRecord]:
     return [LeftOutRecord(why=why, n=n, of=len(found), unit="configurations estimated")]
 
 
+def _length_notes(config: Config, found: list[Sized], rows: Rows | None) -> list[str]:
+    read = [one.longest for one in found if one.longest is not None]
+    notes = [_READ.format(longest=max(read))] if read else []
+    if len(read) < len(found) or not found:
+        why = (rows and rows.why_not) or _UNREAD
+        notes.append(_LENGTHS.format(longest=config.train.max_length, new=config.data.max_new_tokens, why=why))
+    return notes
+
+
 def _notes(config: Config, space: Space | None, sizes: Sizes, limit: float | None) -> list[str]:
-    notes = [_LENGTHS.format(longest=config.train.max_length, new=config.data.max_new_tokens)]
+    notes = []
     tried = len(sizes.sized) + sum(sizes.refused.values())
     if tried < sizes.n_different:
         notes.append(_SOME.format(n=sizes.n_different, tried=tried))
@@ -162,7 +179,7 @@ def _size(one: Sized) -> SizeRecord:
 
 
 def _disk(config: Config, found: list[Sized], *, n_trials: int, is_study: bool) -> list[DiskRecord]:
-    """Return what is written, smallest and largest: adapters stay, checkpoints go when their trial has ended."""
+    """Return what is written, smallest and largest: adapters stay, twice where MLflow's are here; checkpoints go."""
     if not found:
         return []
     adapters = [one.estimate.adapter for one in found]
@@ -173,6 +190,8 @@ def _disk(config: Config, found: list[Sized], *, n_trials: int, is_study: bool) 
     ]
     n_running = min(n_workers(config), n_trials)
     rows = [DiskRecord(what="adapters", low_gib=n_trials * min(adapters), high_gib=n_trials * max(adapters))]
+    if paths.tracking_uri(config.track.uri) is None:  # a server keeps it elsewhere
+        rows.append(replace(rows[0], what="adapters, MLflow's copy"))
     if is_study:
         lowest, highest = n_running * min(states), n_running * max(states)
         rows.append(DiskRecord(what="checkpoints while it runs", low_gib=lowest, high_gib=highest))

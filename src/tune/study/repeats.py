@@ -16,6 +16,7 @@ from typing import Any
 
 from tune.config.objective import Direction
 from tune.config.schema import Config, Sampler
+from tune.study.view import View, through
 from tune.track.dominance import layers
 
 ADAPTIVE = frozenset({Sampler.tpe, Sampler.gp, Sampler.cmaes, Sampler.nsga2})
@@ -137,60 +138,15 @@ def over_means(sampler: Any, trials_of: Any) -> Any:
         sampler: Optuna's, which chooses.
         trials_of: Returns, of Optuna's trials, the last attempt at each that was begun.
     """
-    import optuna
-
-    class OverMeans(optuna.samplers.BaseSampler):  # type: ignore[misc] # optuna is late and untyped here
-        """Lets another sampler choose."""
-
-        def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
-            """Return what the sampler draws together."""
-            return sampler.infer_relative_search_space(_Means(study, trials_of), trial)
-
-        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
-            """Return what it draws together."""
-            return sampler.sample_relative(_Means(study, trials_of), trial, search_space)
-
-        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-            """Return one parameter that it draws alone."""
-            return sampler.sample_independent(_Means(study, trials_of), trial, param_name, param_distribution)
-
-        def before_trial(self, study: Any, trial: Any) -> None:
-            """Let the sampler make ready."""
-            sampler.before_trial(_Means(study, trials_of), trial)
-
-        def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
-            """Let the sampler note what it needs."""
-            sampler.after_trial(_Means(study, trials_of), trial, state, values)
-
-    return OverMeans()
+    return through(sampler, lambda study: View(study, lambda every: _points_of(every, trials_of)))
 
 
-class _Means:
-    """An Optuna study in which every point is one trial."""
-
-    def __init__(self, study: Any, trials_of: Any) -> None:
-        self._real = study
-        self._trials_of = trials_of
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    @property
-    def trials(self) -> list[Any]:
-        """Return the points."""
-        return self.get_trials()
-
-    def get_trials(self, deepcopy: bool = True, states: Any = None) -> list[Any]:  # noqa: ARG002 - as Optuna's
-        """Return the points; one that waits, or was just asked for, as it is."""
-        every = self._real.get_trials(deepcopy=False)
-        seen = [_mean(point) for point in _by_point(self._trials_of(every)).values()]
-        begun = {trial.number for trial in seen}
-        seen += [trial for trial in every if "point" not in trial.user_attrs and trial.number not in begun]
-        seen.sort(key=lambda trial: trial.number)
-        return [trial for trial in seen if states is None or trial.state in states]
-
-    def _get_trials(self, deepcopy: bool = True, states: Any = None, use_cache: bool = False) -> list[Any]:  # noqa: ARG002
-        return self.get_trials(deepcopy=deepcopy, states=states)
+def _points_of(every: Sequence[Any], trials_of: Any) -> list[Any]:
+    """Return the points; one that waits, or was just asked for, as it is."""
+    seen = [_mean(point) for point in _by_point(trials_of(every)).values()]
+    begun = {trial.number for trial in seen}
+    seen += [trial for trial in every if "point" not in trial.user_attrs and trial.number not in begun]
+    return sorted(seen, key=lambda trial: trial.number)
 
 
 def _mean(point: _Point) -> Any:

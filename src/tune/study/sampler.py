@@ -12,6 +12,7 @@ from tune.study.nsga2 import nsga2_sampler
 from tune.study.qmc import qmc_sampler
 from tune.study.repeats import over_means
 from tune.study.space import Space, Value, nothing_left, passing
+from tune.study.valued import valuing
 
 _GROUPED = {"multivariate": True, "group": True}
 """Keys that exist together are drawn together."""
@@ -52,9 +53,10 @@ def _alone(kind: Sampler, space: Space, config: Config, *, seed: int, nth: int |
         # Its cells are in the queue; nothing is left to choose.
         Sampler.grid: lambda: samplers.RandomSampler(seed=seed),
         Sampler.tpe: lambda: samplers.TPESampler(seed=seed, **(_GROUPED if space.is_conditional else {})),
-        Sampler.gp: lambda: samplers.GPSampler(seed=seed, warn_independent_sampling=False),
+        Sampler.gp: lambda: valuing(samplers.GPSampler(seed=seed, warn_independent_sampling=False), infeasible=True),
         Sampler.qmc: lambda: samplers.RandomSampler(seed=seed) if nth is None else qmc_sampler(space, config, nth),
-        Sampler.cmaes: lambda: cma_sampler(seed),
+        # What is infeasible is drawn anew in the same generation.
+        Sampler.cmaes: lambda: valuing(cma_sampler(seed), infeasible=False),
         Sampler.nsga2: lambda: nsga2_sampler(seed, config.study.population),
     }
     with unwarned():

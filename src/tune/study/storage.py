@@ -62,6 +62,11 @@ class StudyFolder:
         steps = [path.name.removeprefix("step-") for path in self.trial(number).glob("checkpoints/step-*")]
         return max((int(step) for step in steps if step.isdecimal()), default=0)
 
+    def has_begun(self, trial: Any) -> bool:
+        """Return whether a running attempt got beyond the loading of its model, on this disk."""
+        file = self.trial(root(trial)) / "progress.json"
+        return file.is_file() and file.stat().st_mtime >= trial.user_attrs.get("started", 0)
+
     def lock(self, what: str) -> FileLock:
         """Return a lock between the study's processes."""
         return FileLock(self.path / f".{what}.lock")

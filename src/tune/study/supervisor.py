@@ -121,8 +121,9 @@ class Supervisor:
                         seen.add(trial.number)
                         self.watcher.ended(now, trial)
                 self.watcher.moved(now)
-                if self._clock.is_used() and now.done < now.n_trials:
+                if self._patiently(self._clock.is_used) and now.done < now.n_trials:
                     self._patiently(lambda: self.study.set_user_attr(STOPPING, True))  # workers elsewhere start none
+                    self._patiently(self._end_unbegun)
                     break
                 going_on = self._patiently(lambda: self._look_after(now))  # noqa: B023
                 if not going_on:
@@ -224,6 +225,15 @@ class Supervisor:
         for member in [member for member in self._crew.members if member.signature in signatures]:
             self._crew.kill(member)
             self._dead.append((member, failed("timeout", f"it took longer than workers.timeout_s={limit:g}.")))
+
+    def _end_unbegun(self) -> None:
+        """End at once the workers that still get ready: they would do so for seconds, and have nothing to put back."""
+        ready = {t.user_attrs.get("worker") for t in running(self.study) if self._folder.has_begun(t)}
+        claimed = {t.user_attrs.get("worker") for t in running(self.study)}
+        for member in [member for member in self._crew.members if member.signature not in ready]:
+            self._crew.kill(member)
+            if member.signature in claimed:
+                self._dead.append((member, failed("interrupted", "study.budget was used before it began.")))
 
     def _sweep(self, *, stopping: bool = False) -> None:
         """Look for attempts whose worker is gone, wherever it ran, and for records that wait to be sent.

@@ -49,7 +49,7 @@ class Forecaster:
         train = config.train
         read = repr((config.model, config.data, config.evaluate, train.max_length))
         if read not in self._lengths:
-            self._lengths[read] = _lengths(config, task, folder)
+            self._lengths[read] = read_lengths(config, task, folder)
         lengths, n_rows = self._lengths[read]
         batch = min(train.batch_size, n_rows)
         # Neither rate nor number of steps takes memory.
@@ -68,7 +68,7 @@ def _sizes(config: Config, folder: Path) -> Any:
     return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=config.model.runs_own_code)
 
 
-def _lengths(config: Config, task: Task, folder: Path) -> tuple[Lengths, int]:
+def read_lengths(config: Config, task: Task, folder: Path) -> tuple[Lengths, int]:
     """Return the longest sequences, and how many rows are trained on."""
     from tune.config.data import Learn
     from tune.data.mask import tokenize_all

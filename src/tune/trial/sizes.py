@@ -1,14 +1,14 @@
 """Memory and trainable parameters of several configurations, and the room that a model takes when it is fetched."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tune import paths
 from tune.config.schema import Config
-from tune.errors import ConfigError
-from tune.model.memory import Estimate, estimate
+from tune.errors import ConfigError, TuneError
+from tune.model.memory import Estimate, Lengths, estimate
 
 _MOST = 12
 """Estimates of one plan; each takes seconds for a model of billions of parameters."""
@@ -21,6 +21,39 @@ class Sized:
     point: Mapping[str, Any]
     config: Config
     estimate: Estimate
+
+    longest: int | None = None
+    """Tokens of the longest row that it would train on; None where no row was read."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """How long the rows are that configurations would train on; rows that several share are read once."""
+
+    why_not: str = ""
+    """Why some were not read."""
+
+    _known: dict[str, tuple[Lengths, int] | None] = field(default_factory=dict)
+
+    def of(self, config: Config) -> tuple[Lengths, int] | None:
+        """Return the longest sequences and the number of rows; None where the model is not here or rows are broken."""
+        key = repr((config.model, config.data, config.evaluate, config.train.max_length))
+        if key not in self._known:
+            self._known[key] = self._read(config)
+        return self._known[key]
+
+    def _read(self, config: Config) -> tuple[Lengths, int] | None:
+        from tune.trial.forecast import read_lengths
+        from tune.trial.task import model_folder, read_task
+
+        if config.model.path is not None and not is_fetched(config):
+            self.why_not = f"{config.model.label} is not on this machine"
+            return None
+        try:
+            return read_lengths(config, read_task(config), model_folder(config, announce=lambda _: None))
+        except TuneError as error:
+            self.why_not = str(error).rstrip(".")
+            return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,12 +74,17 @@ def different(candidates: Sequence[tuple[Mapping[str, Any], Config]]) -> list[tu
 
 
 def measure_sizes(
-    candidates: Sequence[tuple[Mapping[str, Any], Config]], *, on_gpu: bool, on: Callable[[int, int], None]
+    candidates: Sequence[tuple[Mapping[str, Any], Config]],
+    *,
+    rows: Rows | None,
+    on_gpu: bool,
+    on: Callable[[int, int], None],
 ) -> Sizes:
     """Return the estimates of the smallest and largest rank of every kind, at most a dozen.
 
     Args:
         candidates: Points and their configurations.
+        rows: Reads how long the rows are; without it, or where it cannot, they have the most that the settings allow.
         on_gpu: What `model.device=auto` is.
         on: Is told how many of how many are done.
     """
@@ -61,8 +99,11 @@ def measure_sizes(
         try:
             if config.model.label not in read:
                 read[config.model.label] = read_architecture(config.model)
-            found = estimate(config, read[config.model.label], on_gpu=on_gpu)
-            sized.append(Sized(point=point, config=config, estimate=found))
+            lengths, n_rows = (rows and rows.of(config)) or (None, config.train.batch_size)
+            own = replace(config, train=replace(config.train, batch_size=min(config.train.batch_size, n_rows)))
+            found = estimate(own, read[config.model.label], lengths=lengths, on_gpu=on_gpu)
+            longest = lengths.example if lengths else None
+            sized.append(Sized(point=point, config=config, estimate=found, longest=longest))
         except ConfigError as error:
             refused[str(error)] = refused.get(str(error), 0) + 1
     return Sizes(n_different=len(every), sized=tuple(sized), refused=refused)
