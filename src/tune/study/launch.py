@@ -18,7 +18,7 @@ from tune.trial.outcome import Outcome, State
 from tune.trial.task import Task
 
 UNTRIED = 1.2
-"""An estimate is believed where it is so many times the limit; those compared so far were 9 % too low to 15 % too high."""
+"""An estimate is believed where it is so many times the limit; those compared were 9 % too low to 15 % too high."""
 
 TRIED = 1.1
 """The same where trials of the study were measured, and what they held corrects the estimate."""
