@@ -10,7 +10,8 @@ import pytest
 from tests.study.test_attempts import DONE, failed
 from tests.study.test_claims import take
 from tests.study.test_prune import searched, train
-from tune.config.schema import Direction, Sampler
+from tune.config.objective import Direction
+from tune.config.schema import Sampler
 from tune.study.attempts import end
 from tune.study.claim import claim
 from tune.study.signature import sign

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +132,9 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+@lru_cache(maxsize=8)  # a supervisor asks for its study's twice a second, and reading it takes a tenth of one
 def from_yaml(text: str) -> Config:
-    """Return the configuration that `to_yaml` wrote."""
+    """Return the configuration that `to_yaml` wrote; it is shared, as a configuration is never assigned to."""
     from omegaconf import OmegaConf
 
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))
