@@ -38,8 +38,12 @@ def test_a_grid_is_planned_with_all_its_cells(tmp_path: Path) -> None:
     assert (found["n_points"], found["n_trials"], found["n_estimated"]) == (2, 2, 2)
     assert found["first"] == [{"lora.rank": 2, "seed": 0}, {"lora.rank": 4, "seed": 0}]
     # tiny has two blocks; rank 2 on q, k, v, o, gate, up, down of 64, 32 and 128: 2 * 2 * (128+96+96+128+3*192)
-    assert found["smallest"]["trainable"] == 2 * 2 * (2 * 128 + 2 * 96 + 3 * 192)
-    assert found["largest"]["trainable"] == 2 * found["smallest"]["trainable"]
+    smallest, as_set, largest = found["sizes"]
+    assert smallest["trainable"] == 2 * 2 * (2 * 128 + 2 * 96 + 3 * 192)
+    assert largest["trainable"] == 2 * smallest["trainable"]
+    assert as_set["point"]["lora.rank"] == 64  # which nobody runs, as the note says
+    assert as_set["trainable"] == 32 * smallest["trainable"]
+    assert [size["name"] for size in found["on_gpu"]] == ["smallest", "as set", "largest"]
     assert found["left_out"] == []
 
 
@@ -198,16 +202,20 @@ def test_a_model_that_is_not_here_is_not_fetched_to_be_timed() -> None:
 def test_llama_is_planned_without_gpu_and_weights_as_published(tmp_path: Path, kind: str, low: int, high: int) -> None:
     found = plan(*LLAMA, *ONE_AT_A_TIME, f"quantization={kind}", folder=tmp_path / "runs")
 
-    assert found["largest"]["trainable"] == 41_943_040  # PEFT's own count for rank 16 on all linear layers
-    assert 0.85 * low * GB <= found["largest"]["peak_gib"] <= 1.15 * high * GB
+    (size,) = found["sizes"]
+    assert size["trainable"] == 41_943_040  # PEFT's own count for rank 16 on all linear layers
+    assert 0.85 * low * GB <= size["peak_gib"] <= 1.15 * high * GB
     assert any(row["what"].startswith("model Llama-3.1-8B") for row in found["disk"])
     assert "no tokenizer was read" in found["notes"][0]
 
 
 @pytest.mark.slow
 def test_the_joint_sweep_is_planned_for_llama(tmp_path: Path) -> None:
-    found = plan("+sweep=joint", "model=llama31_8b", "quantization=nf4", folder=tmp_path / "runs")
+    found = plan("+sweep=joint", *LLAMA, *ONE_AT_A_TIME, "quantization=nf4", folder=tmp_path / "runs")
 
     assert (found["n_points"], found["n_trials"], len(found["first"])) == (None, 24, 5)
-    assert found["largest"]["point"]["lora.targets"] == "all_linear"
-    assert found["largest"]["trainable"] == 4 * 41_943_040  # rank 64
+    _, as_set, largest = found["sizes"]
+    assert largest["point"]["lora.targets"] == "all_linear"
+    assert largest["trainable"] == 4 * 41_943_040  # rank 64
+    assert as_set["trainable"] == 41_943_040  # rank 16, as it is configured
+    assert 0.85 * 7 * GB <= as_set["peak_gib"] <= 1.15 * 10 * GB

@@ -42,11 +42,7 @@ def _rows(plan: PlanRecord) -> Iterator[tuple[str, str]]:
         yield "trials", f"{plan.n_trials:,} ({plan.sampler}), {plan.n_workers} at once"
     for number, point in enumerate(plan.first):
         yield ("first" if number == 0 else "", _point(point))
-    if plan.smallest and plan.largest:
-        limit = "not known" if plan.limit_gib is None else f"{plan.limit_gib:.1f} GiB a worker"
-        yield "smallest", _size(plan.smallest, plan.place)
-        yield "largest", _size(plan.largest, plan.place)
-        yield "limit", limit
+    yield from _memory(plan)
     if plan.time:
         yield from _time(plan.time)
     for number, row in enumerate(plan.disk):
@@ -56,6 +52,15 @@ def _rows(plan: PlanRecord) -> Iterator[tuple[str, str]]:
         yield ("not run" if number == 0 else "", f"{out.n:,} of {out.of:,} {out.unit}: {out.why}")
     if not plan.left_out:
         yield "not run", "nothing is left out"
+
+
+def _memory(plan: PlanRecord) -> Iterator[tuple[str, str]]:
+    for size in plan.sizes:
+        yield size.name, f"{_peak(size)} on a {plan.place}, {_trained(size)}: {_point(size.point)}"
+    if plan.sizes:
+        yield "limit", "not known" if plan.limit_gib is None else f"{plan.limit_gib:.1f} GiB a worker"
+    if plan.on_gpu:
+        yield "on a GPU", ", ".join(f"{_peak(size)} {size.name}" for size in plan.on_gpu)
 
 
 def _time(time: TimeRecord) -> Iterator[tuple[str, str]]:
@@ -73,10 +78,12 @@ def _point(point: Mapping[str, Any]) -> str:
     )
 
 
-def _size(size: SizeRecord, place: str) -> str:
-    gigabytes = size.peak_gib * 1024**3 / 10**9
-    trained = f"{size.trainable:,} parameters trained ({100 * size.share:.2f} %)"
-    return f"{size.peak_gib:.1f} GiB ({gigabytes:.1f} GB) on a {place}, {trained}: {_point(size.point)}"
+def _peak(size: SizeRecord) -> str:
+    return f"{size.peak_gib:.1f} GiB ({size.peak_gib * 1024**3 / 10**9:.1f} GB)"
+
+
+def _trained(size: SizeRecord) -> str:
+    return f"{size.trainable:,} parameters trained ({100 * size.share:.2f} %)"
 
 
 def _disk(row: DiskRecord) -> str:

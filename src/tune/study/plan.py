@@ -18,11 +18,12 @@ from tune.study.candidates import first_points, left_out, looked_at, n_points
 from tune.study.command import check_objective
 from tune.study.machine import memory_limit, n_workers, sees_gpu
 from tune.study.needs import refuse_missing
+from tune.study.plan_sizes import extremes
 from tune.study.space import Space, configured, parse_space
 from tune.study.storage import n_wanted
 from tune.study.summary import dimension_words, overridden
 from tune.study.timing import measure_time
-from tune.track.plan_record import DiskRecord, LeftOutRecord, PlanRecord, SizeRecord
+from tune.track.plan_record import DiskRecord, LeftOutRecord, PlanRecord
 from tune.trial.sizes import Rows, Sized, Sizes, is_fetched, measure_sizes
 
 _N_FIRST = 5
@@ -67,7 +68,8 @@ def make_plan(config: Config, on: Callable[[int, int], None]) -> PlanRecord:
     candidates, out = _allowed(points, config)
     rows = Rows() if config.plan.probe else None
     sizes = measure_sizes(candidates, rows=rows, on_gpu=sees_gpu(), on=on)
-    found = sorted(sizes.sized, key=lambda one: one.estimate.peak)
+    found = sorted(sizes.sized, key=lambda one: (one.estimate.peak, one.estimate.trainable))
+    sizes_of = extremes(found, config, space, rows=rows, sees_gpu=sees_gpu())
     limit = _limit_gib(config)
     n_trials = n_wanted(config, space) if space else 1
     ends = [found[0].config, found[-1].config] if found else [own for _, own in candidates[:1]]
@@ -85,8 +87,8 @@ def make_plan(config: Config, on: Callable[[int, int], None]) -> PlanRecord:
         place="GPU" if _on_gpu(config) else "CPU",
         n_estimated=len(sizes.sized),
         n_configurations=sizes.n_different,
-        smallest=_size(found[0]) if found else None,
-        largest=_size(found[-1]) if found else None,
+        sizes=sizes_of.here,
+        on_gpu=sizes_of.on_gpu,
         limit_gib=limit,
         time=time,
         disk=tuple(_disk(config, found, n_trials=n_trials, is_study=space is not None)),
@@ -170,12 +172,6 @@ def _limit_gib(config: Config) -> float | None:
     if _on_gpu(config) and config.workers.memory_gib is None:
         return None
     return memory_limit(config) / _GIB
-
-
-def _size(one: Sized) -> SizeRecord:
-    found = one.estimate
-    point = one.point or {"overrides": " ".join(difference(one.config)) or "none"}
-    return SizeRecord(point=point, peak_gib=found.peak, trainable=found.trainable, share=found.share)
 
 
 def _disk(config: Config, found: list[Sized], *, n_trials: int, is_study: bool) -> list[DiskRecord]:

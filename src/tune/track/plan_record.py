@@ -9,6 +9,9 @@ from typing import Any
 class SizeRecord:
     """What one configuration takes, by the estimate."""
 
+    name: str
+    """Which one: smallest, as set (what is searched has its configured value) or largest; of a single trial memory."""
+
     point: Mapping[str, Any]
     peak_gib: float
     trainable: int
@@ -88,8 +91,12 @@ class PlanRecord:
     n_configurations: int
     """Configurations whose memory may differ, of those that were looked at."""
 
-    smallest: SizeRecord | None
-    largest: SizeRecord | None
+    sizes: tuple[SizeRecord, ...]
+    """The smallest, the one as it is set, and the largest; of a single trial it alone."""
+
+    on_gpu: tuple[SizeRecord, ...]
+    """The same on a GPU, where this machine shows none and model.device does not say which; else none."""
+
     limit_gib: float | None
     """Most that a worker may hold; None where it is not known."""
 
