@@ -139,8 +139,12 @@ def row(case: Case, folder: str, peak: float | None = None) -> float:
     config = compose(case.words(folder))
     longest = lengths(config)
     found = estimate(config, read_architecture(config.model), lengths=longest)
-    error = found.peak / peak - 1 if peak else 0.0
-    against = f"measured {peak:.2f} GiB, estimated {found.peak:.2f} ({error:+.0%})" if peak else f"{found.peak:.2f} GiB"
+    error = found.resident / peak - 1 if peak else 0.0
+    against = (
+        f"measured {peak:.2f} GiB, estimated {found.resident:.2f} ({error:+.0%})"
+        if peak
+        else f"{found.resident:.2f} GiB"
+    )
     parts = {name: size for name, size in asdict(found).items() if isinstance(size, float)}
     print(
         f"{' '.join(case.own)}: {against}; {longest.example} tokens; "

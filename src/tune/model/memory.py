@@ -112,8 +112,17 @@ class Estimate:
 
     @property
     def peak(self) -> float:
-        """Return the largest of the three peaks."""
-        return max(self.peak_loading, self.peak_training, self.peak_evaluation)
+        """Return the larger of training and evaluating: what a trial needs."""
+        return max(self.peak_training, self.peak_evaluation)
+
+    @property
+    def resident(self) -> float:
+        """Return the largest resident size of a process that loads its base too.
+
+        That is no need: most of it are pages of the checkpoint, which the kernel takes back, and that the copies of
+        four-bit weights all live at once was seen on a small model alone.
+        """
+        return max(self.peak_loading, self.peak)
 
     @property
     def share(self) -> float:

@@ -96,8 +96,8 @@ class Launcher:
             return Foreseen(note=f"launched without knowing whether it fits: {why}")
         limit, whose = _limit(config)
         corrected = correction(seen)
-        # The kernel takes mapped pages back before memory runs out; what loading holds is mostly such pages.
-        needed = max(found.peak_training, found.peak_evaluation) * (corrected or 1.0) - found.mapped
+        # The kernel takes mapped pages back before memory runs out.
+        needed = found.peak * (corrected or 1.0) - found.mapped
         if needed <= (TRIED if corrected else UNTRIED) * limit:
             return Foreseen(gib=found.peak)
         parts = {name: size for name, size in asdict(found).items() if name in _PARTS}
