@@ -250,16 +250,19 @@ def test_what_does_not_fit_is_not_pruned(tmp_path: Path) -> None:
 
 
 def test_a_further_seed_of_a_point_is_not_pruned(tmp_path: Path) -> None:
-    study, config = new_study(
-        tmp_path, "train.evals=4", "study.pruner=patience", "study.pruning.patience=0", "sweep.seeds=[0, 1]"
-    )
-    first, *_ = claims = [take(study, config) for _ in range(4)]
-    ends = [train(study, config, [1.0, 2.0, 3.0, 4.0], claimed=one) for one in claims]
+    # A grid with seeds and a pruner is refused; chance gives further seeds to points that were not stopped.
+    words = ["study.pruner=patience", "study.pruning.patience=0", "study.sampler=random", "study.n_trials=4"]
+    study, config = new_study(tmp_path, "train.evals=4", *words, "sweep.seeds=[0, 1]")
+    better, worse = [4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0]
+    claims, ends = [], []
 
-    assert first.config.seed == 0
-    assert [(one.config.seed, ended is None) for one, ended in zip(claims, ends, strict=True)] == [
-        (0, False), (0, False), (1, True), (1, True),
-    ]  # fmt: skip
+    for _ in range(4):
+        claims.append(take(study, config))
+        curve = better if claims[-1].config.seed == 0 else worse
+        ends.append(train(study, config, curve, claimed=claims[-1]))
+
+    assert [one.config.seed for one in claims] == [0, 0, 1, 1]
+    assert ends == [None] * 4
 
 
 def test_mlflow_says_killed_why_and_at_which_step_and_doctor_agrees(tmp_path: Path) -> None:
