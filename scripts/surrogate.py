@@ -23,6 +23,8 @@ ROWS: list[list[str]] = [
     ["study.pruner=hyperband"],
     ["study.pruner=hyperband", "study.n_trials=40"],
     ["study.pruner=patience"],
+    ["study.sampler=gp", "study.pruner=halving", "study.n_trials=40"],
+    ["study.sampler=cmaes", "study.pruner=halving", "study.n_trials=40"],
 ]
 """Without pruning; with it; and with it and as many more trials as the saved steps allow."""
 
@@ -150,7 +152,7 @@ def main() -> None:
     finals = surrogate.finals
     spread = statistics.median(finals) - finals[0]
     print(f"{len(finals)} recorded trainings; best loss {finals[0]:.3f}, median {statistics.median(finals):.3f}")
-    print(f"{'':34}{'steps':>8}  times fewer  pruned   regret: mean   worst   of the median's distance")
+    print(f"{'':48}{'steps':>8}  times fewer  pruned   regret: mean   worst   of the median's distance")
     plain = [replay(surrogate, seed=seed, words=[]) for seed in SEEDS]
     for words in ROWS:
         runs = [replay(surrogate, seed=seed, words=words) for seed in SEEDS] if words else plain
@@ -160,7 +162,7 @@ def main() -> None:
         n_pruned = statistics.fmean(run.n_pruned for run in runs)
         shown = f"{steps / len(runs):8.0f}  {ratio:11.2f}  {n_pruned:6.1f}  {mean:13.4f}  {worst:6.4f}"
         print(
-            f"{' '.join(word.removeprefix('study.') for word in words) or 'no pruner':34}{shown}  {mean / spread:6.1%}"
+            f"{' '.join(word.removeprefix('study.') for word in words) or 'no pruner':48}{shown}  {mean / spread:6.1%}"
         )
 
 

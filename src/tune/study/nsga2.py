@@ -12,8 +12,8 @@ _PARENTS = 2
 def nsga2_sampler(seed: int, population: int) -> Any:
     """Return Optuna's NSGA-II; which generation is bred, and from whom, stands in the storage.
 
-    Of a few parameters all may come from one parent unchanged: with three, every fifth child of Optuna's own was tried
-    before (61 of 320). Here a trial takes minutes, so such a child is drawn again.
+    Of a few parameters all may come from one parent unchanged, and such a child of Optuna's own was tried before. Here
+    a trial takes minutes, so it is drawn again.
 
     Args:
         seed: Of this draw.
