@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.train.toy import ROWS
-from tune.config.recipe import Device, LoraConfig, ModelConfig, QuantizationConfig, QuantizationKind, TrainConfig
+from tune.config.model import Device, ModelConfig
+from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind, TrainConfig
 from tune.model import adapt
 from tune.model.assets import embedded_folder
 from tune.model.load import Base, load_base

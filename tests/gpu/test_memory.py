@@ -12,8 +12,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from tests.train.toy import tokenizer
+from tune.config.model import Device, ModelConfig
 from tune.config.optimizer import Optimizer
-from tune.config.recipe import Device, ModelConfig, QuantizationKind
+from tune.config.recipe import QuantizationKind
 from tune.config.schema import Config
 from tune.model.adapt import attach
 from tune.model.load import Base

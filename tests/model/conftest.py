@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tune.config.recipe import Device, Dtype, ModelConfig, QuantizationConfig, QuantizationKind
+from tune.config.model import Device, Dtype, ModelConfig
+from tune.config.recipe import QuantizationConfig, QuantizationKind
 from tune.model.assets import embedded_folder
 from tune.model.load import Base, load_base
 

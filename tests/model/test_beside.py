@@ -14,7 +14,8 @@ from tests.train.toy import ROWS as TEXTS
 from tune.config import rules
 from tune.config.compose import compose
 from tune.config.method import WITHOUT_LAYERS, Bias, Method
-from tune.config.recipe import Device, Dtype, LoraConfig, ModelConfig, QuantizationConfig, QuantizationKind, TrainConfig
+from tune.config.model import Device, Dtype, ModelConfig
+from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind, TrainConfig
 from tune.config.schema import Config
 from tune.errors import AssetError, ConfigError, Interrupted
 from tune.model import beside

@@ -8,7 +8,8 @@ import torch
 from peft import prepare_model_for_kbit_training
 
 from tests.train.toy import ROWS
-from tune.config.recipe import Dtype, LoraConfig, QuantizationKind, TrainConfig
+from tune.config.model import Dtype
+from tune.config.recipe import LoraConfig, QuantizationKind, TrainConfig
 from tune.model.adapt import attach, detach
 from tune.model.load import Base
 from tune.model.quantize import quantized_layers

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from tune.config.recipe import Device, Dtype, ModelConfig, QuantizationConfig
+from tune.config.model import Device, Dtype, ModelConfig
+from tune.config.recipe import QuantizationConfig
 from tune.errors import AssetError, ConfigError
 from tune.model.assets import embedded_folder
 from tune.model.digest import weights_digest

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tune.config.method import Method
-from tune.config.recipe import Device, LoraConfig, ModelConfig, QuantizationConfig, QuantizationKind
+from tune.config.model import Device, ModelConfig
+from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind
 from tune.errors import ConfigError
 from tune.model.adapt import attach, detach
 from tune.model.load import Base, load_base

@@ -8,8 +8,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tune.config.method import BEGUN_FROM_WEIGHTS, WITHOUT_LAYERS, Bias, Method
+from tune.config.model import Device, Dtype, ModelConfig
 from tune.config.optimizer import Optimizer
-from tune.config.recipe import Device, Dtype, ModelConfig, QuantizationConfig, QuantizationKind
+from tune.config.recipe import QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import ConfigError
 from tune.model.architectures import read_architecture, shipped

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from tune.config import rules
 from tune.config.compose import compose
 from tune.config.method import BEGUN_FROM_WEIGHTS, RATE_FACTOR, WITHOUT_LAYERS, Method
-from tune.config.recipe import Dtype, LoraConfig, QuantizationConfig, QuantizationKind
+from tune.config.model import Dtype
+from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind
 from tune.config.schema import Config
 from tune.errors import AssetError, ConfigError, DataError, Diverged, NothingLearned
 from tune.model.adapt import Adapted, attach, detach, reload, save, settle

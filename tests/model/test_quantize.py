@@ -8,7 +8,8 @@ import torch
 
 from tune.config import rules
 from tune.config.compose import compose
-from tune.config.recipe import Dtype, LoraConfig, QuantizationKind, StorageDtype
+from tune.config.model import Dtype
+from tune.config.recipe import LoraConfig, QuantizationKind, StorageDtype
 from tune.errors import ConfigError
 from tune.model import adapt
 from tune.model.adapt import attach

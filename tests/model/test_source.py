@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tune.config.recipe import ModelConfig, QuantizationConfig
+from tune.config.model import ModelConfig
+from tune.config.recipe import QuantizationConfig
 from tune.errors import ConfigError
 from tune.model.load import load_base
 from tune.model.source import check_source, resolve_source

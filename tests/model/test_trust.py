@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tune.config.recipe import ModelConfig, QuantizationConfig
+from tune.config.model import ModelConfig
+from tune.config.recipe import QuantizationConfig
 from tune.errors import AssetError, ConfigError
 from tune.model.load import load_base
 from tune.model.source import check_folder, check_source
@@ -97,7 +98,8 @@ def test_allowed_code_runs_and_counts_as_part_of_the_model(folder: Path, trace: 
     edit(folder / "config.json", auto_map=MAP, model_type="own")
     program = (
         "import sys\n"
-        "from tune.config.recipe import ModelConfig, QuantizationConfig\n"
+        "from tune.config.recipe import QuantizationConfig\n"
+        "from tune.config.model import ModelConfig\n"
         "from tune.model.load import load_base\n"
         "model = ModelConfig(path=sys.argv[1], code_from=sys.argv[1])\n"
         "base = load_base(model, QuantizationConfig(), folder=sys.argv[1])\n"

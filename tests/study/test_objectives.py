@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
+from tests.study import test_samplers
 from tests.study.test_attempts import DONE, failed
 from tests.study.test_claims import take
 from tests.study.test_samplers import CELLS, DROPOUT, RANK, RATE, SPACE
@@ -55,12 +56,8 @@ def score(point: dict[str, Any]) -> list[float]:
 
 
 def run(study: Any, config: Config, others: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
-    """Run to the end, in turn by several processes' views of the study; return the points."""
-    views, points, space = (study, *others), [], read_space(config)
-    while (claimed := claim(views[len(points) % len(views)], config, space, worker=sign())) is not None:
-        end(study, claimed.number, DONE, value=score(claimed.point))
-        points.append(dict(claimed.point))
-    return points
+    """Run to the end with both scores; return the points."""
+    return test_samplers.run(study, config, others, score=score)
 
 
 @pytest.mark.parametrize("sampler", ABLE)

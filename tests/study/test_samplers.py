@@ -4,7 +4,7 @@ The list of samplers is complete by construction: one that is added to the confi
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,13 @@ def searched(runs: Path, sampler: Sampler, *, seed: int = 0, n: int = N, **more:
     return study, config
 
 
-def run(study: Any, config: Config, others: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+def run(
+    study: Any, config: Config, others: tuple[Any, ...] = (), score: Callable[[Any], Any] | None = None
+) -> list[dict[str, Any]]:
     """Run to the end, in turn by several processes' views of the study; return the points."""
     views, points, space = (study, *others), [], read_space(config)
     while (claimed := claim(views[len(points) % len(views)], config, space, worker=sign())) is not None:
-        end(study, claimed.number, DONE, value=score_of(claimed.point))
+        end(study, claimed.number, DONE, value=(score or score_of)(claimed.point))
         points.append(dict(claimed.point))
     return points
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from tune.config.method import BEGUN_FROM_WEIGHTS, ONE_RANK, WITHOUT_LAYERS, Bias, Method
-from tune.config.recipe import LoraConfig, ModelConfig, QuantizationConfig, QuantizationKind, TrainConfig
+from tune.config.model import ModelConfig
+from tune.config.recipe import LoraConfig, QuantizationConfig, QuantizationKind, TrainConfig
 
 _READ_BY = {
     "plus_ratio": (Method.lora_plus,),

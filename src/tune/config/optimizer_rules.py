@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from tune.config.model import Device
 from tune.config.optimizer import Optimizer
-from tune.config.recipe import Device, TrainConfig
+from tune.config.recipe import TrainConfig
 from tune.config.schema import Config
 
 WITHOUT_GPU = "train.optimizer=adamw_8bit keeps small moments on a processor too, and adamw those of 32 bits"

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from tune.config.recipe import Dtype, QuantizationConfig, QuantizationKind, StorageDtype
+from tune.config.model import Dtype
+from tune.config.recipe import QuantizationConfig, QuantizationKind, StorageDtype
 
 _WHY = {
     QuantizationKind.none: "nothing is quantized",

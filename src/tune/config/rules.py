@@ -16,8 +16,9 @@ from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.pruning import Pruner, impossible_pruning
 from tune.config.quantization_rules import impossible_quantization
 from tune.config.recipe import GeneralKnowledge
-from tune.config.schema import Config, RetriesConfig, Sampler
+from tune.config.schema import Config, Sampler
 from tune.config.targets import impossible_targets
+from tune.config.workers import RetriesConfig
 from tune.errors import ConfigError
 
 _MAX_SHOTS = {GeneralKnowledge.probe: 3, GeneralKnowledge.mmlu: 5}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tune.config.recipe import ModelConfig
+from tune.config.model import ModelConfig
 from tune.errors import AssetError
 from tune.model.source import check_folder
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune.config.recipe import Device, Dtype, ModelConfig, QuantizationConfig, QuantizationKind
+from tune.config.model import Device, Dtype, ModelConfig
+from tune.config.recipe import QuantizationConfig, QuantizationKind
 from tune.errors import AssetError, ConfigError
 from tune.model.digest import weights_digest
 from tune.model.hub import first_line, local_folder

@@ -7,7 +7,8 @@ Dettmers et al. 2022, https://arxiv.org/abs/2208.07339 (LLM.int8).
 import logging
 from typing import TYPE_CHECKING, Any
 
-from tune.config.recipe import Dtype, QuantizationConfig, QuantizationKind
+from tune.config.model import Dtype
+from tune.config.recipe import QuantizationConfig, QuantizationKind
 
 if TYPE_CHECKING:
     import torch

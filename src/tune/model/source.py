@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tune.config.recipe import ModelConfig
+from tune.config.model import ModelConfig
 from tune.errors import ConfigError, nearest
 from tune.model import trust
 

@@ -26,6 +26,9 @@ from tune.trial.outcome import Outcome, State
 HANDED_ON = ("root", "attempt", "run_id", "first", "seed", "reduced")
 """What an attempt passes to the one that follows it."""
 
+QUEUED = "fixed_params"
+"""Optuna's attribute of a trial that was put in the queue, with the parameters that it was given."""
+
 NOTHING: Mapping[str, str | int] = MappingProxyType({})
 
 REJECTED = "rejected"
@@ -268,7 +271,7 @@ def _follow(study: Any, trial: Any) -> None:
     if trial.user_attrs.get("reason") == OUT_OF_MEMORY:
         own["reduced"] = trial.user_attrs["smaller"]
     # A claim that was cut off has drawn some of its parameters; the queue's own are always whole.
-    point = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    point = {**trial.system_attrs.get(QUEUED, {}), **trial.params}
     study.enqueue_trial(point, user_attrs={**handed, **own})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from tune.config.compose import difference, with_values
 from tune.config.schema import Config, Sampler
 from tune.failpoint import reach
-from tune.study.attempts import attempt, beat, mend, reject, rejected, root, superseded
+from tune.study.attempts import QUEUED, attempt, beat, mend, reject, rejected, root, superseded
 from tune.study.lock import study_lock
 from tune.study.repeats import first_seed, next_repeat
 from tune.study.sampler import KEEPING_COUNT, make_sampler, passing_sampler
@@ -22,9 +22,6 @@ from tune.study.storage import n_wanted
 
 STOPPING = "stopping"
 """Attribute of a study in which no trial is to be started."""
-
-_QUEUED = "fixed_params"
-"""Optuna's attribute of a trial that was put in the queue, with the parameters that it was given."""
 
 _MOST_TOLD = 30
 """Rejected points that a claim tells the sampler of; then it draws until one passes, and tells only that."""
@@ -107,7 +104,7 @@ def _draw(study: Any, config: Config, space: Space, *, worker: str, is_sure: boo
     # A sampler made anew with the same seed would draw the same first points again. Attempts at one trial share
     # their seed, so that one whose claim was cut off draws what it would have drawn.
     seed = draw_seed(config.study.seed, roots.index(root(waiting[0])) if waiting else len(roots))
-    fixed = waiting[0].system_attrs["fixed_params"] if waiting else {}
+    fixed = waiting[0].system_attrs[QUEUED] if waiting else {}
     # What has a seed has a whole point too, and nothing is left to choose.
     given = waiting[0].user_attrs.get("seed") if waiting else None
     kind = config.study.sampler if given is None or config.study.sampler in KEEPING_COUNT else Sampler.random
@@ -182,7 +179,7 @@ def _enqueue_cells(study: Any, trials: Sequence[Any], config: Config, space: Spa
     """Queue the grid's cells, all of them with the first seed before any is repeated."""
     assert config.sweep is not None
     several = bool(config.sweep.seeds)
-    there = [(t.user_attrs.get("seed") if several else None, t.system_attrs.get("fixed_params")) for t in trials]
+    there = [(t.user_attrs.get("seed") if several else None, t.system_attrs.get(QUEUED)) for t in trials]
     seeds: list[int | None] = [*config.sweep.seeds] or [None]
     queue = [(seed, cell) for seed in seeds for cell in grid(space, config)]
     for seed, cell in queue[: n_wanted(config, space)]:
@@ -229,7 +226,7 @@ def _nth_draw(trials: Sequence[Any], waiting: Sequence[Any]) -> int | None:
     Cells, first points and further seeds were put in the queue and not drawn, so they move nothing. Attempts at one
     trial have one place, whatever became of the earlier ones.
     """
-    drawn = [trial.number for trial in trials if root(trial) == trial.number and not trial.system_attrs.get(_QUEUED)]
+    drawn = [trial.number for trial in trials if root(trial) == trial.number and not trial.system_attrs.get(QUEUED)]
     if not waiting:
         return len(drawn)
     return drawn.index(root(waiting[0])) if root(waiting[0]) in drawn else None

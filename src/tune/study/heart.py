@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Self
 
-from tune.config.schema import WorkersConfig
+from tune.config.workers import WorkersConfig
 from tune.errors import Lost
 from tune.study.attempts import beat
 from tune.study.database import is_away

@@ -8,7 +8,7 @@ from typing import Any
 
 from tune.config import rules
 from tune.config.metrics import ESTIMATED_GIB, PEAK_GIB
-from tune.config.recipe import Device
+from tune.config.model import Device
 from tune.config.schema import Config
 from tune.errors import ConfigError
 from tune.study.attempts import FORBIDDEN

@@ -2,9 +2,9 @@
 
 from importlib.util import find_spec
 
+from tune.config.model import Device
 from tune.config.optimizer import Optimizer
 from tune.config.optimizer_rules import WITHOUT_GPU
-from tune.config.recipe import Device
 from tune.config.schema import Config
 from tune.errors import ConfigError
 from tune.study.machine import sees_gpu

@@ -9,8 +9,8 @@ from typing import Any
 from tune import paths
 from tune.config import rules
 from tune.config.compose import difference
+from tune.config.model import Device
 from tune.config.objective import ObjectiveConfig
-from tune.config.recipe import Device
 from tune.config.schema import Config
 from tune.disk import free_bytes
 from tune.errors import ConfigError

@@ -6,7 +6,7 @@ from typing import Any
 
 from tune.config.compose import difference
 from tune.config.leaves import leaves
-from tune.config.recipe import Device
+from tune.config.model import Device
 from tune.config.schema import Config
 from tune.study.space import Space
 from tune.track.plan_record import SizeRecord

@@ -12,7 +12,7 @@ from tune.config.compose import from_yaml, leaves, to_yaml
 from tune.config.schema import Config, Sampler
 from tune.errors import ConfigError, StudyError, nearest
 from tune.files import read_json
-from tune.study.attempts import attempt, rejected, root, superseded
+from tune.study.attempts import QUEUED, attempt, rejected, root, superseded
 from tune.study.budget import budget_s, spent_s
 from tune.study.database import is_default, open_storage, shown, storage_url
 from tune.study.lock import study_lock
@@ -171,7 +171,7 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
 
 def _trial(trial: Any, config: Config, space: Space, folder: StudyFolder) -> TrialRecord:
     attrs = trial.user_attrs
-    queued = trial.system_attrs.get("fixed_params", {})
+    queued = trial.system_attrs.get(QUEUED, {})
     state = trial.state.name.lower()
     state = attrs.get("ended", "failed") if trial.state.is_finished() else state
     return TrialRecord(

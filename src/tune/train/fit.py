@@ -90,21 +90,13 @@ def fit(
     if course:
         course.begin(total)
     with tempfile.TemporaryDirectory(prefix="tune-") as folder, _own_forward(model):
-        weights = [(parameter, parameter.data) for parameter in model.parameters() if parameter.requires_grad]
-        trainer = _trainer_class()(
-            model=model,
+        trainer = _trainer(
+            model,
             args=_arguments(train, folder=folder, seed=seed, total=total, device=model.device.type),
             train_dataset=rows,
             processing_class=tokenizer,
             callbacks=[*([after_steps(course)] if course else []), watch],
         )
-        # TRL turns the adapter of a four-bit base to bfloat16, where a step below 1/256 of a weight is lost and
-        # small learning rates look worse than they are.
-        for parameter, data in weights:
-            parameter.data = data
-        for name in ("PrinterCallback", "ProgressCallback"):
-            for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == name]:
-                trainer.remove_callback(callback)
         watch.trainer, trainer.course, trainer.is_over = trainer, course, watch.is_over
         came_from = _newest(follow.checkpoints, keeper)
         if came_from:
@@ -123,6 +115,20 @@ def fit(
         kept=kept,
         n_tokens=round(_n_tokens(rows) * trainer.state.epoch),
     )
+
+
+def _trainer(model: Any, **settings: Any) -> Any:
+    """Return the trainer, silent, with the weights that are trained in the number format that they had."""
+    weights = [(parameter, parameter.data) for parameter in model.parameters() if parameter.requires_grad]
+    trainer = _trainer_class()(model=model, **settings)
+    # TRL turns the adapter of a four-bit base to bfloat16, where a step below 1/256 of a weight is lost and
+    # small learning rates look worse than they are.
+    for parameter, data in weights:
+        parameter.data = data
+    for callback in list(trainer.callback_handler.callbacks):
+        if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
+            trainer.remove_callback(callback)
+    return trainer
 
 
 def _keeper(train: TrainConfig, follow: Follow) -> Keeper | None:

@@ -13,7 +13,7 @@ from tune.trial.measure import validation_tokens
 from tune.trial.task import Task
 
 
-def check_room(config: Config, base: Base, task: Task, tokens: TokenTable) -> None:
+def check_positions(config: Config, base: Base, task: Task, tokens: TokenTable) -> None:
     """Refuse a trial that would read beyond the model's last place, where torch ends with an index error.
 
     Args:

@@ -31,7 +31,7 @@ from tune.trial.measure import Measured, Progress, compare, measure, validation_
 from tune.trial.meter import Meter, give_back_freed
 from tune.trial.outcome import Outcome, State
 from tune.trial.prepare import prepare_tokens
-from tune.trial.room import check_room
+from tune.trial.room import check_positions
 from tune.trial.task import Task
 
 
@@ -103,7 +103,7 @@ def run_trial(
     """
     base, task = bench.base, bench.task
     tokens = prepare_tokens(config, task.splits, bench.folder, Silent())
-    check_room(config, base, task, tokens)
+    check_positions(config, base, task, tokens)
     meter = Meter(base.device)
     baseline, measure_base = _baseline(config, bench, on)
     with meter.phase("base"):
@@ -141,20 +141,31 @@ def run_trial(
     with meter.phase("base"):
         before = baseline.get(measure_base)
     write_json(folder / "scores.json", {"base": before.to_json(), "adapted": tuned.to_json()})
-    metrics = compare(before, tuned, config) | {
+    outcome = Outcome(
+        state=State.complete,
+        metrics=compare(before, tuned, config) | _training(adapted, fitted) | meter.read(),
+        adapter=str(folder / "adapter"),
+        notes=(
+            *task.splits.account.notes,
+            *_left_out(tokens),
+            *([adapted.note] if adapted.note else []),
+            *_advice(fitted, tuned, config),
+        ),
+    )
+    write_json(folder / "outcome.json", asdict(outcome))
+    checkpoints.clear()
+    return outcome
+
+
+def _training(adapted: adapt.Adapted, fitted: Fitted) -> dict[str, float]:
+    """Return what the training did and what was trained, by the names of metrics."""
+    return {
         "train/loss": _last_losses(fitted),
         "cost/trainable_params": float(adapted.trainable),
         "cost/trainable_share": adapted.trainable / adapted.total,
         "cost/train_tokens": float(fitted.n_tokens),
         **_steps(fitted),
-        **meter.read(),
     }
-    own = [adapted.note] if adapted.note else []
-    notes = (*task.splits.account.notes, *_left_out(tokens), *own, *_advice(fitted, tuned, config))
-    outcome = Outcome(state=State.complete, metrics=metrics, adapter=str(folder / "adapter"), notes=notes)
-    write_json(folder / "outcome.json", asdict(outcome))
-    checkpoints.clear()
-    return outcome
 
 
 def _baseline(config: Config, bench: Bench, on: Progress) -> tuple[Baseline, Callable[[], Measured]]:

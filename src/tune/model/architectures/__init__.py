@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tune.config.recipe import ModelConfig
+from tune.config.model import ModelConfig
 from tune.errors import ConfigError
 
 _SHIPPED = Path(__file__).parent
