@@ -25,7 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tune.config.recipe import ChoiceForm
+from tune.config.evaluation import ChoiceForm
 from tune.errors import ConfigError, Diverged
 from tune.evaluate import harness
 from tune.evaluate.harness import ChoiceScores, score_choices

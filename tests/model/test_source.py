@@ -110,7 +110,7 @@ def test_no_model_at_all_is_refused() -> None:
 def test_the_check_and_the_imports_it_needs_do_not_load_torch() -> None:
     program = (
         "import sys, tune.model.assets, tune.model.load, tune.model.adapt, tune.model.quantize, tune.model.targets\n"
-        "from tune.config.recipe import ModelConfig\n"
+        "from tune.config.model import ModelConfig\n"
         "from tune.model.source import check_source\n"
         "check_source(ModelConfig())\n"
         "print(sorted({'torch', 'transformers', 'peft', 'bitsandbytes', 'rich'} & set(sys.modules)))"

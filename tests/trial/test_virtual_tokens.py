@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from tune.config.evaluation import ChoiceForm
 from tune.config.method import Method
-from tune.config.recipe import ChoiceForm, LoraConfig, TrainConfig
+from tune.config.recipe import LoraConfig, TrainConfig
 from tune.evaluate.generate import generate_replies
 from tune.evaluate.harness import score_choices
 from tune.evaluate.perplexity import measure_surprise

@@ -1,6 +1,6 @@
 """The names of the metrics that a trial of a given configuration produces."""
 
-from tune.config.recipe import EvaluateConfig, GeneralKnowledge
+from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
 from tune.config.schema import Config
 
 PREFIX = {GeneralKnowledge.probe: "general/probe", GeneralKnowledge.mmlu: "mmlu"}

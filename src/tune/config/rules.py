@@ -10,12 +10,12 @@ from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.duration import seconds_of
 from tune.config.early_stopping import impossible_early_stopping
+from tune.config.evaluation import GeneralKnowledge
 from tune.config.method_rules import impossible_bias, impossible_checkpointing, impossible_method
 from tune.config.objective_rules import impossible_objectives
 from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.pruning import Pruner, impossible_pruning
 from tune.config.quantization_rules import impossible_quantization
-from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config, Sampler
 from tune.config.targets import impossible_targets
 from tune.config.workers import RetriesConfig

@@ -5,10 +5,12 @@ from enum import StrEnum
 from typing import Any
 
 from tune.config.data import DataConfig
+from tune.config.evaluation import EvaluateConfig
+from tune.config.guards import GuardConfig
 from tune.config.model import ModelConfig
 from tune.config.objective import ObjectiveConfig
 from tune.config.pruning import Pruner, PruningConfig
-from tune.config.recipe import EvaluateConfig, LoraConfig, QuantizationConfig, TrainConfig
+from tune.config.recipe import LoraConfig, QuantizationConfig, TrainConfig
 from tune.config.workers import RetriesConfig, WorkersConfig
 
 
@@ -122,6 +124,9 @@ class SweepConfig:
     None is traded for another: the study ends with its Pareto front, the trials that no other is better than in one
     and at least as good as in all. Reports order it by the first.
     """
+
+    guards: list[GuardConfig] = field(default_factory=list)
+    """How far changes may go, as `[{metric: mmlu/delta, at_least: -0.02}]`: the best trial that keeps them wins."""
 
     space: dict[str, Any] = field(default_factory=dict)
     """Key of the configuration → what it may be:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tune.config.recipe import ChoiceForm
+from tune.config.evaluation import ChoiceForm
 from tune.errors import Diverged
 from tune.evaluate.questions import Question, QuestionBank, check_shots
 

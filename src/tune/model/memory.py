@@ -7,8 +7,8 @@ counted by running the model's own code on the meta device (tune.model.trace).
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tune.config.evaluation import GeneralKnowledge
 from tune.config.model import Device, Dtype
-from tune.config.recipe import GeneralKnowledge
 from tune.config.schema import Config
 from tune.model.optimizer_bytes import model_state_bytes
 

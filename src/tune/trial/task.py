@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune.config.recipe import EvaluateConfig, GeneralKnowledge
+from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
 from tune.config.schema import Config
 from tune.data.listener import Listener
 from tune.data.load import embedded_texts, load_splits
