@@ -23,10 +23,10 @@ _WORD = re.compile(r"\w")
 def is_loop(text: str) -> bool:
     """Return whether one piece of the text stands three or more times in a row, anywhere in it.
 
-    Case, line breaks and the marks of lists (-, 2., b)) are put aside first, and any white space, the end's too, counts as one space.
-    Then the text loops where, for some piece of 1 to 400 characters, at least three whole copies follow one another
-    without a gap and take, with a last one that is cut off, 40 characters or more. A piece without a letter or digit
-    (the rule under a table's head, a row of stars) must besides take at least half of the text.
+    Case and the marks of lists (-, 2., b)) are put aside first; any white space counts as one space, and so does the
+    end. Then the text loops where, for some piece of 1 to 400 characters, at least three whole copies follow one
+    another without a gap and take, with a last one that is cut off, 40 characters or more. A piece without a letter or
+    digit (the rule under a table's head, a row of stars) must besides take at least half of the text.
 
     Lines that differ in a number or a word are not equal, so a list that counts is no loop.
     """
