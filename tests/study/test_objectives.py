@@ -18,7 +18,7 @@ from tune.config.schema import Config, Sampler
 from tune.errors import ConfigError
 from tune.study.attempts import end, root, superseded
 from tune.study.claim import claim
-from tune.study.command import check_objective
+from tune.study.command import check_aims
 from tune.study.repeats import over_means
 from tune.study.sampler import make_sampler
 from tune.study.signature import sign
@@ -276,7 +276,7 @@ def test_what_cannot_be_is_refused_with_a_way_out(words: list[str], said: str) -
 
 def test_an_objective_that_no_evaluation_gives_is_named() -> None:
     with pytest.raises(ConfigError, match=r"sweep\.objectives: metric=task/scor is .* Did you mean task/score"):
-        check_objective(compose(["+sweep=smoke", "sweep.objectives=[{metric:eval/loss},{metric:task/scor}]"]))
+        check_aims(compose(["+sweep=smoke", "sweep.objectives=[{metric:eval/loss},{metric:task/scor}]"]))
 
 
 def test_nothing_is_warned_of_where_tpe_searches_for_several(tmp_path: Path) -> None:

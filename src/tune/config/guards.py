@@ -1,7 +1,10 @@
 """Floors under what a search may do to a model, and what an interval says of one."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from tune.errors import nearest
 
 
 class Judged(StrEnum):
@@ -47,9 +50,44 @@ class GuardConfig:
             return Judged.passed
         return Judged.failed if max(worst, best) < 0 else Judged.unsure
 
+    def judge_metrics(self, metrics: Mapping[str, float]) -> Judged:
+        """Return what a trial's metrics say; the ends of the interval stand beside the change."""
+        return self.judge(metrics[f"{self.metric}_low"], metrics[f"{self.metric}_high"])
+
     def room(self, change: float) -> float:
         """Return how far a change is from the floor; negative beyond it."""
         if self.at_least is not None:
             return change - self.at_least
         assert self.at_most is not None  # tune.config.rules has one of them set
         return self.at_most - change
+
+
+def judge_all(guards: Sequence[GuardConfig], metrics: Mapping[str, float]) -> Judged:
+    """Return the worst of what the guards say; passed where there is none."""
+    worst_first = (Judged.failed, Judged.unsure)
+    said = {guard.judge_metrics(metrics) for guard in guards}
+    return next((judged for judged in worst_first if judged in said), Judged.passed)
+
+
+def impossible_guards(guards: Sequence[GuardConfig], known: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for every guard that cannot be judged.
+
+    Args:
+        guards: Of the sweep.
+        known: Metrics that a trial reports.
+    """
+    changes = [name for name in known if f"{name}_low" in known and f"{name}_high" in known]
+    for guard in guards:
+        if guard.metric not in changes:
+            yield (
+                f"sweep.guards: metric={guard.metric} is no change with an interval that trials report. "
+                f"{nearest(guard.metric, changes)}"
+            )
+        if (guard.at_least is None) == (guard.at_most is None):
+            yield (
+                f"sweep.guards: {guard.metric} has at_least={guard.at_least} and at_most={guard.at_most}: set one of "
+                "them, as in {metric: mmlu/delta, at_least: -0.02}."
+            )
+    named = [guard.metric for guard in guards]
+    for metric in sorted({metric for metric in named if named.count(metric) > 1}):
+        yield f"sweep.guards names {metric} {named.count(metric)} times: one guard a metric."

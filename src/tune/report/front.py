@@ -34,9 +34,13 @@ def front_of(study: StudyRecord, rows: Sequence[TrialRecord], points: Sequence[P
     """
     if not study.others or not rows:
         return None
+    best = study.judged(rows[0].metrics)
+    others = [row for row in rows if study.judged(row.metrics) is not best]  # they come last, and are on no front
+    rows, points = rows[: len(rows) - len(others)], points[: len(rows) - len(others)]
     beaten = beaten_by([study.good(row.metrics) for row in rows], [len(point.trials) for point in points] or None)
     names = [row.number for row in rows]
     cells = [_ON if better is None else f"below {names[better]}" for better in beaten]
+    cells += [f"guard {study.judged(row.metrics)}" for row in others]
     front = [str(name) for name, better in zip(names, beaten, strict=True) if better is None]
     means = " on average over at least as many seeds" if points else ""
     line = (

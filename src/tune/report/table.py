@@ -11,6 +11,7 @@ from rich.text import Text
 from tune.config.metrics import BEST_STEP, MADE_STEPS, PLANNED_STEPS
 from tune.report.columns import Column, print_fitting
 from tune.report.front import front_of
+from tune.report.guards import guard_column, guard_lines
 from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import PointRecord, ranked_points, seed_noise
 
@@ -21,7 +22,6 @@ def print_study(study: StudyRecord, console: Console) -> None:
     """Print the leaderboard, what failed, and what the base scores."""
     points = ranked_points(study) if study.seeds else []
     ranked = [replace(point.trials[0], metrics=point.means()) for point in points] or study.ranked()
-    percent = round(study.confidence * 100)
     console.print(Text.assemble("\n", (study.name, "bold"), f"  {study.question}"))
     counts = ", ".join(f"{n} {state}" for state, n in study.counts().items() if n)
     console.print(
@@ -30,14 +30,7 @@ def print_study(study: StudyRecord, console: Console) -> None:
         + (f"{study.n_rejected} more were drawn and not run, because sweep.reject has them\n" * (study.n_rejected > 0))
     )
     if ranked:
-        front, columns = front_of(study, ranked, points), _columns(study, ranked, percent)
-        if front:
-            columns.insert(2, Column(head="Pareto", cells=front.cells))
-        columns = _with_seeds(columns, points, study) if points else columns
-        print_fitting(columns, console, n_best=front.size if front else 1)
-        if front:
-            console.print(front.line)
-        console.print(_base_line(ranked[0]))
+        _print_leaderboard(study, ranked, points, console)
     for objective in study.objectives:
         if noise := _noise_line(points, study, objective.metric):
             console.print(noise)
@@ -50,6 +43,18 @@ def print_study(study: StudyRecord, console: Console) -> None:
         console.print(line)
     for note in sorted({note for trial in study.trials for note in trial.notes}):
         console.print(f"note: {note}")
+
+
+def _print_leaderboard(
+    study: StudyRecord, ranked: list[TrialRecord], points: list[PointRecord], console: Console
+) -> None:
+    front, columns = front_of(study, ranked, points), _columns(study, ranked, round(study.confidence * 100))
+    if front:
+        columns.insert(2, Column(head="Pareto", cells=front.cells))
+    columns = _with_seeds(columns, points, study) if points else columns
+    print_fitting(columns, console, n_best=front.size if front else 1)
+    for line in (*([front.line] if front else ()), *guard_lines(study, ranked), _base_line(ranked[0])):
+        console.print(line)
 
 
 def _budget_line(study: StudyRecord) -> str:
@@ -104,6 +109,7 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
         column("trial", lambda trial: str(trial.number)),
         *(column(head, parameter(key)) for key, head in heads.items()),
         *(column(_head(one.metric), objective(one.metric)) for one in study.objectives),
+        *guard_column(study, ranked),
         *(
             column(f"{label}\n±{percent} %", change(name), rank=2 if "logprob" in name else 0)
             for label, name in _deltas(ranked[0].metrics)

@@ -223,11 +223,14 @@ def _end(
         study._storage.set_trial_user_attr(trial._trial_id, name, content)  # noqa: SLF001 - no public way by number
     reach("end: noted")
     if outcome.state is State.complete:
+        for metric, beyond in outcome.violations.items():
+            _set_constraint(study, trial, f"guard:{metric}", beyond)
         study.tell(number, values=value)
         return True
     is_its_points = outcome.state is State.infeasible or (not is_over and outcome.reason in _CONSTRAINTS)
     if is_its_points and not again:
-        _break_constraint(study, trial, _CONSTRAINTS.get(outcome.reason or "", _TOO_MUCH))
+        # A failed trial would not be looked at.
+        _set_constraint(study, trial, _CONSTRAINTS.get(outcome.reason or "", _TOO_MUCH), 1.0)
         study.tell(number, state=optuna.trial.TrialState.PRUNED)
         return True
     if outcome.state is State.pruned:
@@ -246,12 +249,12 @@ def _may_follow(study: Any, trial: Any, reason: str | None, about: Mapping[str, 
     return _failures(study, trial, reason, int(about.get("reached", 0))) < retries
 
 
-def _break_constraint(study: Any, trial: Any, name: str) -> None:
-    """Tell the sampler that this point cannot be had; a failed trial would not be looked at."""
+def _set_constraint(study: Any, trial: Any, name: str, value: float) -> None:
+    """Tell the sampler how far this point is beyond what is allowed; 0 or less: it is not."""
     from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 
     key = f"{_CONSTRAINTS_KEY}:{name}"
-    study._storage.set_trial_system_attr(trial._trial_id, key, 1.0)  # noqa: SLF001 - `set_constraint` needs a Trial
+    study._storage.set_trial_system_attr(trial._trial_id, key, value)  # noqa: SLF001 - `set_constraint` needs a Trial
 
 
 def _failures(study: Any, trial: Any, reason: str | None, reached: int) -> int:

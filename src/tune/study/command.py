@@ -8,6 +8,7 @@ from typing import Any
 
 from tune import paths
 from tune.config.compose import difference
+from tune.config.guards import impossible_guards
 from tune.config.metrics import metric_names
 from tune.config.schema import Config
 from tune.data.splits import Splits
@@ -54,13 +55,13 @@ def check_study(config: Config) -> tuple[Space, Splits]:
     assert config.sweep is not None
     study_name(config)
     space = parse_space(config)
-    check_objective(config)
+    check_aims(config)
     with Bar() as bar:
         return space, read_task(config, bar).splits
 
 
-def check_objective(config: Config) -> None:
-    """Refuse an objective that no evaluation gives.
+def check_aims(config: Config) -> None:
+    """Refuse an objective or a guard that no evaluation gives.
 
     Raises:
         ConfigError: So it is.
@@ -70,6 +71,7 @@ def check_objective(config: Config) -> None:
     key = "sweep.objectives: metric" if config.sweep.objectives else "sweep.objective.metric"
     unknown = [one.metric for one in config.sweep.all_objectives if one.metric not in known]
     wrong = [f"{key}={metric} is produced by no evaluation here. {nearest(metric, known)}" for metric in unknown]
+    wrong += impossible_guards(config.sweep.guards, known)
     if wrong:
         raise ConfigError(" ".join(wrong))
 

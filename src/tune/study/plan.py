@@ -15,7 +15,7 @@ from tune.config.schema import Config
 from tune.disk import free_bytes
 from tune.errors import ConfigError
 from tune.study.candidates import first_points, left_out, looked_at, n_points
-from tune.study.command import check_objective
+from tune.study.command import check_aims
 from tune.study.machine import memory_limit, n_workers, sees_gpu
 from tune.study.needs import refuse_missing
 from tune.study.plan_sizes import extremes
@@ -63,7 +63,7 @@ def make_plan(config: Config, on: Callable[[int, int], None]) -> PlanRecord:
     """
     space = parse_space(config) if config.sweep else None
     if space:
-        check_objective(config)
+        check_aims(config)
     points = looked_at(space, config) if space else [{}]
     candidates, out = _allowed(points, config)
     rows = Rows() if config.plan.probe else None

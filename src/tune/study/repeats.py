@@ -7,7 +7,6 @@ successive halving whose rungs are seeds (Li et al. 2018, https://arxiv.org/abs/
 of the study at its end completes the best point, or the points of the front.
 """
 
-import copy
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 from tune.config.objective import Direction
 from tune.config.schema import Config, Sampler
-from tune.study.view import View, through
+from tune.study.view import View, through, with_constraints
 from tune.track.dominance import layers
 
 ADAPTIVE = frozenset({Sampler.tpe, Sampler.gp, Sampler.cmaes, Sampler.nsga2})
@@ -44,9 +43,13 @@ class _Point:
 
     tried: dict[int, Any] = field(default_factory=dict)
 
+    def complete(self) -> list[Any]:
+        """Return the trials that have a result, in their order."""
+        return [trial for trial in self.tried.values() if trial.state.name == "COMPLETE"]
+
     def values(self) -> list[Sequence[float]]:
         """Return the objectives of each seed that has a result, in the order of the trials."""
-        return [trial.values for trial in self.tried.values() if trial.state.name == "COMPLETE"]
+        return [trial.values for trial in self.complete()]
 
 
 def first_seed(config: Config) -> int:
@@ -96,11 +99,13 @@ def _best_first(points: Sequence[_Point], n: int, directions: Sequence[Direction
     """Return how many layers lie above each point, by the means over its first n results, and the point, best first."""
     signs = [1 if direction is Direction.maximize else -1 for direction in directions]
     means = [[sign * mean for sign, mean in zip(signs, _means(point.values()[:n]), strict=True)] for point in points]
+    beyond = [sum(max(0.0, value) for value in _mean_constraints(point.complete()[:n]).values()) for point in points]
     places = range(len(points))
     if len(directions) == 1:
-        return list(enumerate(points[at] for at in sorted(places, key=lambda at: -means[at][0])))
+        return list(enumerate(points[at] for at in sorted(places, key=lambda at: (beyond[at], -means[at][0]))))
     depths = layers(means, [len(point.values()[:n]) for point in points])
-    return [(depths[at], points[at]) for at in sorted(places, key=lambda at: (depths[at], -means[at][0]))]
+    order = sorted(places, key=lambda at: (beyond[at], depths[at], -means[at][0]))
+    return [(depths[at], points[at]) for at in order]
 
 
 def _means(values: Sequence[Sequence[float]]) -> list[float]:
@@ -153,6 +158,11 @@ def _mean(point: _Point) -> Any:
     trial = next((trial for trial in point.tried.values() if trial.state.name == "COMPLETE"), point.first)
     if trial.state.name != "COMPLETE":
         return trial
-    seen = copy.copy(trial)
+    seen = with_constraints(trial, _mean_constraints(point.complete()))
     seen.values = _means(point.values())
     return seen
+
+
+def _mean_constraints(trials: Sequence[Any]) -> dict[str, float]:
+    """Return how far a point is beyond each guard, on average over its seeds."""
+    return {name: statistics.fmean(trial.constraints[name] for trial in trials) for name in trials[0].constraints}

@@ -159,6 +159,7 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
         direction=first.direction,
         others=tuple(others),
         n_trials=n_wanted(config, space),
+        guards=tuple(config.sweep.guards),
         seeds=tuple(config.sweep.seeds),
         n_rejected=sum(map(rejected, attempts)),
         confidence=config.evaluate.confidence,

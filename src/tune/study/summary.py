@@ -29,6 +29,7 @@ def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far
         ("search", "; ".join(dimension_words(dimension) for dimension in space.dimensions)),
         *describe(space, config),
         _objective(config),
+        *([("guards", ", ".join(guard.words for guard in config.sweep.guards))] if config.sweep.guards else []),
         ("trials", f"{n_wanted(config, space)} ({_sampler(config)}), {_seeds(config)}"),
         *([] if config.study.pruner is Pruner.none else [("pruner", _pruner(config))]),
         *([] if config.train.early_stopping.patience is None else [("early end", _early_end(config))]),

@@ -1,6 +1,7 @@
 """What a sampler is shown of a study, where that is not what Optuna keeps of it."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -31,6 +32,16 @@ class View:
 
     def _get_trials(self, deepcopy: bool = True, states: Any = None, use_cache: bool = False) -> list[Any]:  # noqa: ARG002
         return self.get_trials(deepcopy=deepcopy, states=states)
+
+
+def with_constraints(trial: Any, constraints: Mapping[str, float]) -> Any:
+    """Return a copy of a trial with other constraints: 0 or less is allowed."""
+    from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
+
+    seen = copy.copy(trial)
+    kept = {name: attr for name, attr in trial.system_attrs.items() if not name.startswith(_CONSTRAINTS_KEY)}
+    seen.system_attrs = kept | {f"{_CONSTRAINTS_KEY}:{name}": value for name, value in constraints.items()}
+    return seen
 
 
 def through(sampler: Any, view: Callable[[Any], Any]) -> Any:

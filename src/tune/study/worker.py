@@ -234,7 +234,7 @@ class Worker:
         if outcome.state is State.complete:
             outcome, values = told_values(outcome, self._config)
             if values is not None:
-                return outcome, {"value": values}
+                return with_violations(outcome, self._config), {"value": values}
         return outcome, {"retries": retries_after(outcome.reason, self._config)}
 
     def _patiently(self, action: Callable[[], T]) -> T:
@@ -249,6 +249,16 @@ def told_values(outcome: Outcome, config: Config) -> tuple[Outcome, list[float] 
     if wrong:
         return failed("diverged", f"the objective {', and '.join(wrong)}."), None
     return outcome, list(values.values())
+
+
+def with_violations(outcome: Outcome, config: Config) -> Outcome:
+    """Return a complete trial's outcome with how far each guard's change is beyond its floor, by its mean.
+
+    The sampler is told the mean: a floor inside the interval is no reason to flee from a point.
+    """
+    assert config.sweep is not None
+    beyond = {guard.metric: -guard.room(outcome.metrics[guard.metric]) for guard in config.sweep.guards}
+    return replace(outcome, violations=beyond)
 
 
 def check_room(runs: Path, config: Config) -> None:

@@ -1,14 +1,16 @@
 """A study as it stands: what its storage knows of each trial, in plain data that reports are made from."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tune.config.guards import GuardConfig, Judged, judge_all
 from tune.track.dominance import layers
 
 ENDED = ("complete", "pruned", "infeasible", "failed")
 STATES = ("waiting", "running", *ENDED)
+_ORDER = (Judged.passed, Judged.unsure, Judged.failed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +102,9 @@ class StudyRecord:
     others: tuple[ObjectiveRecord, ...] = ()
     """Further objectives, where there are several."""
 
+    guards: tuple[GuardConfig, ...] = ()
+    """How far changes may go; what keeps them comes first."""
+
     seeds: tuple[int, ...] = ()
     """Seeds that every point is to be run with; none where each has the trial's own."""
 
@@ -140,12 +145,36 @@ class StudyRecord:
         """Return the values of all objectives so that more is better."""
         return tuple(objective.good(metrics) for objective in self.objectives)
 
+    def judged(self, metrics: Mapping[str, float]) -> Judged:
+        """Return what the guards say of a trial's metrics, or of the means of a point's."""
+        return judge_all(self.guards, metrics)
+
+    def depths(self, results: Sequence[Mapping[str, float]], weights: Sequence[int] | None = None) -> list[int]:
+        """Return how many layers lie above each result: first what keeps the guards, then what may, then what does not.
+
+        Args:
+            results: Metrics of trials or points.
+            weights: How many trials each is the mean of; the same of all if not given.
+        """
+        counts = weights or [1] * len(results)
+        found, above = [0] * len(results), 0
+        for judged in _ORDER:
+            places = [at for at, metrics in enumerate(results) if self.judged(metrics) is judged]
+            values = [self.good(results[at]) for at in places]
+            depths = layers(values, [counts[at] for at in places]) if self.others else [0] * len(places)
+            for at, depth in zip(places, depths, strict=True):
+                found[at] = above + depth
+            above += max(depths, default=-1) + 1
+        return found
+
     def ranked(self) -> list[TrialRecord]:
-        """Return the complete trials, best first; with several objectives the front, then one layer after the other."""
+        """Return the complete trials, best first: those that keep the guards, and of them the best objective.
+
+        With several objectives the front, then one layer after the other.
+        """
         complete = [trial for trial in self.trials if trial.state == "complete"]
-        values = [self.good(trial.metrics) for trial in complete]
-        depths = layers(values) if self.others else [0] * len(complete)
-        ranks = {t.number: (depth, -good[0]) for t, depth, good in zip(complete, depths, values, strict=True)}
+        depths = self.depths([trial.metrics for trial in complete])
+        ranks = {t.number: (d, -self.good(t.metrics)[0]) for t, d in zip(complete, depths, strict=True)}
         return sorted(complete, key=lambda trial: (*ranks[trial.number], trial.number))
 
     def without_result(self) -> list[TrialRecord]:
@@ -167,15 +196,21 @@ class StudyRecord:
             return None
         return statistics.median(costs) * (self.n_trials - self.done - n_running / 2) / n_running
 
+    def _judged_json(self, trial: TrialRecord) -> dict[str, Any]:
+        if trial.state != "complete" or not self.guards:
+            return {}
+        return {"guards": {guard.metric: guard.judge_metrics(trial.metrics).value for guard in self.guards}}
+
     def to_json(self) -> dict[str, Any]:
         """Return the stable form for other programs."""
-        trials = [{**asdict(trial), "cost": trial.cost} for trial in self.trials]
+        trials = [{**asdict(trial), **self._judged_json(trial), "cost": trial.cost} for trial in self.trials]
         aims = [asdict(objective) for objective in self.objectives]
         return {
             "study": self.name,
             **({"objectives": aims} if self.others else {"objective": aims[0]}),
             "n_trials": self.n_trials,
             "seeds": list(self.seeds),
+            "guards": [asdict(guard) for guard in self.guards],
             "n_rejected": self.n_rejected,
             "budget_s": self.budget_s,
             "spent_s": self.spent_s,

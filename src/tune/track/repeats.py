@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tune.track.dominance import layers
 from tune.track.records import StudyRecord, TrialRecord
 
 _LEAST_SEEDS = 2
@@ -72,12 +71,12 @@ class SeedNoise:
 
 
 def ranked_points(study: StudyRecord) -> list[PointRecord]:
-    """Return the points that have a result: those with most seeds first, and of them the best mean.
+    """Return the points that have a result: those that keep the guards, then most seeds, then the best mean.
 
     With several objectives the front of the means comes first, then one layer after the other.
     """
     points = _points(study.trials)
-    depths = _depths(study, points) if study.others else [0] * len(points)
+    depths = _depths(study, points)
 
     def rank(at: int) -> tuple[float, ...]:
         point = points[at]
@@ -112,7 +111,7 @@ def front_to_json(study: StudyRecord) -> dict[str, Any]:
 
 
 def _depths(study: StudyRecord, points: Sequence[PointRecord]) -> list[int]:
-    return layers([study.good(point.means()) for point in points], [len(point.trials) for point in points])
+    return study.depths([point.means() for point in points], [len(point.trials) for point in points])
 
 
 def seed_noise(points: Sequence[PointRecord], metric: str, *, confidence: float) -> SeedNoise | None:

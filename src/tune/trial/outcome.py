@@ -43,6 +43,9 @@ class Outcome:
     adapter: str | None = None
     """Folder of the adapter."""
 
+    violations: dict[str, float] = field(default_factory=dict)
+    """Guard's metric → how far the change is beyond its floor, 0 or less where it is not; the sampler is told."""
+
     notes: tuple[str, ...] = ()
     """What was left out, cut or chosen on the way."""
 
