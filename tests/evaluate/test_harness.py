@@ -205,7 +205,7 @@ def assert_same(ours: ChoiceScores, theirs: Reference) -> None:
         np.testing.assert_array_equal(ours.correct_norm, theirs.acc_norm)
 
 
-@pytest.mark.parametrize("n_shot", [0, 2])
+@pytest.mark.parametrize("n_shot", [0, 5])
 @pytest.mark.parametrize("form", BOTH)
 def test_prompts_scores_and_accuracies_are_those_of_lm_eval(  # noqa: PLR0913, PLR0917 - fixtures
     llama: Any,

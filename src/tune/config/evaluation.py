@@ -1,6 +1,6 @@
 """What is measured on the base and on the adapted model; part of the recipe (see tune.config.recipe)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -36,7 +36,17 @@ class EvaluateConfig:
     """Folder with dev/SUBJECT_dev.csv and test/SUBJECT_test.csv; without it the hub's cais/mmlu."""
 
     limit: int | None = None
-    """Questions a subject, a fixed choice; null for all. At least 1."""
+    """Questions a subject, a fixed choice; null for all, or for evaluate.items. At least 1."""
+
+    items: int | None = None
+    """Questions in all, drawn from every subject in proportion to its size; not together with evaluate.limit. At least
+    the number of subjects (57 of MMLU), at most all questions."""
+
+    items_seed: int = 0
+    """Draws which questions; the base and every trial are asked the same. At least 0."""
+
+    finalists_full: bool = True
+    """Ask the finalists everything: all questions, all items of evaluate.tasks, all documents of the corpus."""
 
     n_shot: int = 0
     """Solved questions shown before each one. From 0 to 5 (the probe has 3)."""
@@ -45,7 +55,7 @@ class EvaluateConfig:
     """How the choices are compared."""
 
     perplexity: bool = True
-    """Measure perplexity/domain on the validation answers."""
+    """Measure perplexity/domain on the held-out texts of the task."""
 
     batch_size: int = 8
     """Sequences scored at once; fixed, because it changes scores slightly. At least 1."""
@@ -55,3 +65,7 @@ class EvaluateConfig:
 
     confidence: float = 0.95
     """Probability that an interval is meant to cover. Between 0.5 and 1."""
+
+    def for_finalists(self) -> "EvaluateConfig":
+        """Return what a finalist is asked: with evaluate.finalists_full everything, else what trials are."""
+        return replace(self, limit=None, items=None) if self.finalists_full else self

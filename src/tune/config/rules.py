@@ -10,7 +10,7 @@ from tune import paths
 from tune.config.data_rules import impossible_data
 from tune.config.duration import seconds_of
 from tune.config.early_stopping import impossible_early_stopping
-from tune.config.evaluation import GeneralKnowledge
+from tune.config.evaluation_rules import impossible_evaluation
 from tune.config.method_rules import impossible_bias, impossible_checkpointing, impossible_method
 from tune.config.objective_rules import impossible_objectives
 from tune.config.optimizer_rules import impossible_optimizer
@@ -20,8 +20,6 @@ from tune.config.schema import Config, Sampler
 from tune.config.targets import impossible_targets
 from tune.config.workers import RetriesConfig
 from tune.errors import ConfigError
-
-_MAX_SHOTS = {GeneralKnowledge.probe: 3, GeneralKnowledge.mmlu: 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +79,8 @@ RANGES: dict[str, Range] = {
     "train.early_stopping.patience": _at_least(1),
     "train.early_stopping.least_gain": _at_least(0),
     "evaluate.limit": _at_least(1),
+    "evaluate.items": _at_least(1),
+    "evaluate.items_seed": _at_least(0),
     "evaluate.n_shot": _at_least(0),
     "evaluate.batch_size": _at_least(1),
     "evaluate.generation_batch_size": _at_least(1),
@@ -131,7 +131,6 @@ def _out_of_range(config: Config) -> Iterator[str]:
 
 
 def _impossible(config: Config) -> Iterator[str]:
-    evaluate = config.evaluate
     if not (config.model.embedded or config.model.path):
         yield "model.path is not set: name a local folder or a hub id, or take model=smollm2_135m."
     searched = frozenset(config.sweep.space if config.sweep else ())
@@ -144,11 +143,7 @@ def _impossible(config: Config) -> Iterator[str]:
     yield from impossible_optimizer(config, searched=searched)
     yield from impossible_pruning(config.study.pruner, config.study.pruning, config.train.evals, searched=searched)
     yield from impossible_early_stopping(config.train, config.study.pruner, config.study.pruning, searched=searched)
-    shots = _MAX_SHOTS.get(evaluate.general, evaluate.n_shot)
-    if evaluate.n_shot > shots:
-        yield f"evaluate.n_shot={evaluate.n_shot} is not allowed: {evaluate.general} has {shots} solved ones a subject."
-    if evaluate.mmlu_dir and evaluate.general is not GeneralKnowledge.mmlu:
-        yield "evaluate.mmlu_dir is set, but MMLU is not evaluated: add evaluate=mmlu, or leave the folder out."
+    yield from impossible_evaluation(config.evaluate)
     if config.sweep and config.study.sampler is not Sampler.grid and config.study.n_trials is None:
         yield f"study.n_trials is not set, and study.sampler={config.study.sampler} has no end of its own."
     yield from _impossible_seeds(config)

@@ -1,16 +1,11 @@
 """How a model answers multiple-choice questions, as lm-eval asks and scores them.
 
 lm-eval's own MMLU task definitions make the prompts and the scores, and its own `hf` model computes the
-log-probabilities. Three things of it are gone around: the scan of all its tasks (7 to 10 s), the
-compiling of a prompt template for every question (70 s for MMLU with five shots), and its hold on the
-model, which it would switch to eval mode and leave there. This is the only module that knows lm-eval.
+log-probabilities. The scan of all its tasks (7 to 10 s) is gone around.
 """
 
-import copy
 import functools
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +16,15 @@ from numpy.typing import NDArray
 from tune.config.evaluation import ChoiceForm
 from tune.errors import Diverged
 from tune.evaluate.questions import Question, QuestionBank, check_shots
+from tune.evaluate.reader import (
+    Progress,
+    cut_requests,
+    evaluating,
+    longest_text,
+    open_reader,
+    quiet,
+    templates_compiled_once,
+)
 
 N_CHOICES = 4
 FOLDER = {ChoiceForm.letter: "default", ChoiceForm.continuation: "continuation"}  # of lm_eval/tasks/mmlu
@@ -82,28 +86,25 @@ def score_choices(  # noqa: PLR0913 - a model and its tokenizer are one thing in
     Source: https://github.com/EleutherAI/lm-evaluation-harness, tasks mmlu and mmlu_continuation.
     """
     check_shots(bank, n_shot)
-    with _quiet(), _templates_compiled_once(), _evaluating(model):
+    with quiet(), templates_compiled_once(), evaluating(model):
         tasks = _tasks(bank, form)
         requests = [request for question in bank.test for request in _requests(tasks, question, n_shot)]
-        reader = _reader(model, tokenizer, batch_size)
-        reader.set_cache_hook(_Progress(len(bank.test), on_progress))
+        reader = open_reader(model, tokenizer, batch_size)
+        reader.set_cache_hook(Progress(len(bank.test), requests_each=N_CHOICES, report=on_progress))
         answers = reader.loglikelihood(requests, disable_tqdm=True)
-        return _scores(bank, tasks, answers, n_truncated=_n_truncated(reader, requests))
+        return _scores(
+            bank, tasks, answers, n_truncated=len({place // N_CHOICES for place in cut_requests(reader, requests)})
+        )
 
 
 def longest_request(tokenizer: Any, bank: QuestionBank, *, form: ChoiceForm, n_shot: int) -> int:
     """Return how many tokens of the longest question the model reads; the last one of all is only predicted."""
     check_shots(bank, n_shot)
-    with _quiet(), _templates_compiled_once():
+    with quiet(), templates_compiled_once():
         tasks = _tasks(bank, form)
         requests = [request for question in bank.test for request in _requests(tasks, question, n_shot)]
         texts = {"".join(request.args) for request in requests}
-    longest = 0
-    for text in sorted(texts, key=lambda text: -len(text.encode())):
-        if len(text.encode()) + 8 <= longest:  # a token has at least a byte, save for a few special ones
-            break
-        longest = max(longest, len(tokenizer(text).input_ids))
-    return longest - 1
+    return longest_text(tokenizer, texts) - 1
 
 
 def _tasks(bank: QuestionBank, form: ChoiceForm) -> dict[str, Any]:
@@ -162,60 +163,6 @@ def _requests(tasks: Mapping[str, Any], question: Question, n_shot: int) -> list
     return requests
 
 
-def _reader(model: Any, tokenizer: Any, batch_size: int) -> Any:
-    """Return lm-eval's `hf` model around a live one."""
-    from lm_eval.models.huggingface import HFLM
-
-    if tokenizer.pad_token_id is None:
-        tokenizer = copy.deepcopy(tokenizer)  # HFLM would set a padding token on the caller's
-    # Log-softmax in bfloat16 keeps three digits, so choices tie; in float32 nothing changes.
-    return HFLM(pretrained=_View(model), tokenizer=tokenizer, batch_size=batch_size, softmax_dtype="float32")
-
-
-class _View:
-    """What lm-eval may see of a model: where it is, how it is configured, and its logits.
-
-    It is no torch module, so lm-eval neither changes its mode nor ties its weights again.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self.device = model.device
-        self.config = model.config
-        self._model = model
-
-    def __call__(self, token_ids: Any) -> Any:
-        """Return the model's output for a batch of tokens, (B, T), padded on the right: logits are (B, T, V)."""
-        return self._model(token_ids, use_cache=False)
-
-
-class _Progress:
-    """Hears from lm-eval after each request, in the place of its cache of answers."""
-
-    def __init__(self, n_questions: int, report: Callable[[int, int], None] | None) -> None:
-        self._n_questions = n_questions
-        self._report = report
-        self._n_answers = 0
-
-    def add_partial(self, _kind: str, _request: Any, _answer: Any) -> None:
-        """Count one more answer and report when that makes four."""
-        self._n_answers += 1
-        done, rest = divmod(self._n_answers, N_CHOICES)
-        if self._report and not rest:
-            self._report(done, self._n_questions)
-
-
-def _n_truncated(reader: Any, requests: Sequence[Any]) -> int:
-    """Return how many questions have a prompt that lm-eval cut on the left to fit the model's context."""
-    most = reader.max_length + 1  # the last token is only predicted, never read
-    cut = set()
-    for number, request in enumerate(requests):
-        text = "".join(request.args)
-        # A token has at least a byte, save for a few special ones: short texts need no second look.
-        if len(text.encode()) + 8 > most and len(reader.tok_encode(text)) > most:
-            cut.add(number // N_CHOICES)
-    return len(cut)
-
-
 def _scores(
     bank: QuestionBank, tasks: Mapping[str, Any], answers: Sequence[tuple[float, bool]], *, n_truncated: int
 ) -> ChoiceScores:
@@ -239,42 +186,3 @@ def _scores(
         right_logprob=logprobs[np.arange(len(bank.test)), [question.answer for question in bank.test]],
         n_truncated=n_truncated,
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep lm-eval from warning of a live model and local rows, once a subject."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextmanager
-def _templates_compiled_once() -> Iterator[None]:
-    """Make lm-eval's template environment remember what it compiled.
-
-    It compiles the same few templates for every question and shot: 4.9 ms a question with five shots, else 0.1.
-    """
-    from lm_eval.utils import env
-
-    env.from_string = functools.cache(env.from_string)
-    try:
-        yield
-    finally:
-        del env.from_string  # the method of the class is there again
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """Switch dropout off, and afterwards give each module the mode it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -90,7 +90,7 @@ def read_mmlu(folder: Path, *, limit: int | None) -> QuestionBank:
         test_rows = _rows(folder / "test" / f"{subject}_test.csv", COLUMNS, key="evaluate.mmlu_dir")
         shots[subject] = tuple(_question(row, subject, f"dev{i}") for i, row in enumerate(dev_rows))
         test += choose([_question(row, subject, i) for i, row in enumerate(test_rows)], limit)
-    return _bank("mmlu", test, shots)
+    return make_bank("mmlu", test, shots)
 
 
 def read_probe(*, limit: int | None, file: Path = PROBE) -> QuestionBank:
@@ -110,7 +110,7 @@ def read_probe(*, limit: int | None, file: Path = PROBE) -> QuestionBank:
         kept = (shots if is_shot else test).setdefault(subject, [])
         kept.append(_question(row, subject, f"dev{len(kept)}" if is_shot else len(kept)))
     chosen = [question for subject in sorted(test) for question in choose(test[subject], limit)]
-    return _bank("general/probe", chosen, {subject: tuple(shots.get(subject, ())) for subject in sorted(test)})
+    return make_bank("general/probe", chosen, {subject: tuple(shots.get(subject, ())) for subject in sorted(test)})
 
 
 def read_hub_mmlu(*, limit: int | None, source: str = "cais/mmlu", subjects: Sequence[str] = SUBJECTS) -> QuestionBank:
@@ -136,7 +136,7 @@ def read_hub_mmlu(*, limit: int | None, source: str = "cais/mmlu", subjects: Seq
             raise EvaluationError(msg) from error
         shots[subject] = tuple(_question(_flat(row), subject, f"dev{i}") for i, row in enumerate(splits["dev"]))
         test += choose([_question(_flat(row), subject, i) for i, row in enumerate(splits["test"])], limit)
-    return _bank("mmlu", test, shots)
+    return make_bank("mmlu", test, shots)
 
 
 def choose(questions: Sequence[Question], limit: int | None) -> list[Question]:
@@ -254,7 +254,8 @@ def _draw(question: Question) -> bytes:
     return hashlib.sha256(content.encode()).digest()
 
 
-def _bank(name: str, test: Iterable[Question], shots: Mapping[str, tuple[Question, ...]]) -> QuestionBank:
+def make_bank(name: str, test: Iterable[Question], shots: Mapping[str, tuple[Question, ...]]) -> QuestionBank:
+    """Return a bank with its digest."""
     asked = tuple(test)
     content = [[asdict(q) for q in asked], {subject: [asdict(q) for q in solved] for subject, solved in shots.items()}]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

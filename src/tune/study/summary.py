@@ -108,6 +108,8 @@ def _early_end(config: Config) -> str:
 def _forgetting(config: Config) -> str:
     evaluate = config.evaluate
     amount = "all questions" if evaluate.limit is None else f"{evaluate.limit} question(s) a subject"
+    if evaluate.items is not None:
+        amount = f"{evaluate.items} questions in proportion to the subjects"
     return (
         "not measured"
         if evaluate.general == "none"

@@ -9,6 +9,7 @@ from tune.config.schema import Config
 from tune.data.listener import Listener
 from tune.data.load import embedded_texts, load_splits
 from tune.data.splits import Splits
+from tune.evaluate.items import draw_items
 from tune.evaluate.questions import Question, QuestionBank, check_shots, read_hub_mmlu, read_mmlu, read_probe
 from tune.model.assets import embedded_folder
 from tune.model.hub import local_folder
@@ -61,6 +62,13 @@ def model_folder(config: Config, *, announce: Callable[[str], None]) -> Path:
 
 
 def _bank(evaluate: EvaluateConfig) -> QuestionBank | None:
+    bank = _questions(evaluate)
+    if bank is None or evaluate.items is None:
+        return bank
+    return draw_items(bank, evaluate.items, seed=evaluate.items_seed)
+
+
+def _questions(evaluate: EvaluateConfig) -> QuestionBank | None:
     if evaluate.general is GeneralKnowledge.none:
         return None
     if evaluate.general is GeneralKnowledge.probe:
