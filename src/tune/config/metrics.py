@@ -39,7 +39,7 @@ def metric_names(config: Config) -> list[str]:
     scores = ["task/score", *(f"task/{metric}" for metric in config.data.metrics)]
     names = [f"{score}{change}" for score in scores for change in ("", *_CHANGES)]
     if config.evaluate.perplexity:
-        names += ["perplexity/domain", "perplexity/domain_base", "perplexity/domain_delta"]
+        names += [f"perplexity/domain{change}" for change in ("", *_CHANGES)]
     if config.train.early_stopping.patience is not None:
         names += [BEST_STEP, PLANNED_STEPS]
     return [*names, *general_names(config.evaluate), "train/loss", "eval/loss", "eval/loss_base", *COSTS]

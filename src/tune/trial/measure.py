@@ -18,6 +18,7 @@ from tune.evaluate.generate import generate_replies
 from tune.evaluate.harness import score_choices
 from tune.evaluate.paired import Delta, clustered_delta, paired_delta
 from tune.evaluate.perplexity import Surprise, measure_surprise
+from tune.evaluate.perplexity_delta import perplexity_delta
 from tune.evaluate.task import score_replies
 from tune.trial.meter import give_back_freed
 from tune.trial.task import Task
@@ -148,7 +149,7 @@ def compare(base: Measured, tuned: Measured, config: Config) -> dict[str, float]
         metrics |= {f"task/{name}_{end}": value for end, value in _ends(delta).items() if end != "delta_stderr"}
     metrics |= {"eval/loss": tuned.surprise.loss, "eval/loss_base": base.surprise.loss}
     if config.evaluate.perplexity:
-        metrics |= _perplexity(base.surprise, tuned.surprise)
+        metrics |= _perplexity(base.surprise, tuned.surprise, config.evaluate.confidence)
     if "general" in base.ids:
         metrics |= _general(base, tuned, config)
     return metrics
@@ -170,12 +171,14 @@ def _general(base: Measured, tuned: Measured, config: Config) -> dict[str, float
     }
 
 
-def _perplexity(base: Surprise, tuned: Surprise) -> dict[str, float]:
-    before, after = base.perplexity, tuned.perplexity
+def _perplexity(base: Surprise, tuned: Surprise, confidence: float) -> dict[str, float]:
+    delta = perplexity_delta(base.text, tuned.text, base.text_tokens, confidence=confidence)
     return {
-        "perplexity/domain": after,
-        "perplexity/domain_base": before,
-        "perplexity/domain_delta": after - before,
+        "perplexity/domain": tuned.perplexity,
+        "perplexity/domain_base": base.perplexity,
+        "perplexity/domain_delta": delta.mean,
+        "perplexity/domain_delta_low": delta.low,
+        "perplexity/domain_delta_high": delta.high,
     }
 
 
