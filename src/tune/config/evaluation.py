@@ -66,6 +66,19 @@ class EvaluateConfig:
     confidence: float = 0.95
     """Probability that an interval is meant to cover. Between 0.5 and 1."""
 
+    prompts: str | None = None
+    """Fixed prompts that are answered before and after training: embedded, a file of one's own, or null for none.
+
+    A file has a JSON object a line: id, kind, prompt and, where wanted, system. A refusal is wanted of the kind
+    jailbreak and of no other. Prompts without a system message of their own get data.system.
+    """
+
+    prompts_max_new_tokens: int = 64
+    """Longest reply to a prompt, in tokens. At least 1."""
+
+    prompts_max_tokens: int = 896
+    """Longest prompt with its chat template, in tokens; a longer one loses the middle of its text. At least 16."""
+
     def for_finalists(self) -> "EvaluateConfig":
         """Return what a finalist is asked: with evaluate.finalists_full everything, else what trials are."""
         return replace(self, limit=None, items=None) if self.finalists_full else self

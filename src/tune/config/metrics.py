@@ -34,6 +34,14 @@ def general_names(evaluate: EvaluateConfig) -> list[str]:
     return [f"{prefix}/acc", f"{prefix}/acc_base", *(f"{prefix}/{change}" for change in changes), *logprob]
 
 
+def prompt_names(evaluate: EvaluateConfig) -> list[str]:
+    """Return the names under which the replies to the fixed prompts are reported."""
+    if evaluate.prompts is None:
+        return []
+    rates = ("refusal", "jailbreak_refusal", "empty", "repetition", "words")
+    return [f"prompts/{rate}{change}" for rate in rates for change in ("", *_CHANGES)]
+
+
 def metric_names(config: Config) -> list[str]:
     """Return every metric that a complete trial reports; the test of a trial holds it to this list."""
     scores = ["task/score", *(f"task/{metric}" for metric in config.data.metrics)]
@@ -42,4 +50,5 @@ def metric_names(config: Config) -> list[str]:
         names += [f"perplexity/domain{change}" for change in ("", *_CHANGES)]
     if config.train.early_stopping.patience is not None:
         names += [BEST_STEP, PLANNED_STEPS]
+    names += prompt_names(config.evaluate)
     return [*names, *general_names(config.evaluate), "train/loss", "eval/loss", "eval/loss_base", *COSTS]

@@ -84,6 +84,8 @@ RANGES: dict[str, Range] = {
     "evaluate.n_shot": _at_least(0),
     "evaluate.batch_size": _at_least(1),
     "evaluate.generation_batch_size": _at_least(1),
+    "evaluate.prompts_max_new_tokens": _at_least(1),
+    "evaluate.prompts_max_tokens": _at_least(16),
     "evaluate.confidence": Range(lambda value: 0.5 < value < 1, "between 0.5 and 1"),  # noqa: PLR2004
     "study.n_trials": _at_least(1),
     "study.seed": _at_least(0),

@@ -38,6 +38,8 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
             "validation": [(e.id, [(m.role, m.content) for m in e.messages], e.answer) for e in task.splits.validation],
             "metrics": data.metrics,
             "max_new_tokens": data.max_new_tokens,
+            "prompts": [asdict(prompt) for prompt in task.prompts],
+            "prompts_tokens": [evaluate.prompts_max_tokens, evaluate.prompts_max_new_tokens, data.system],
             "general": [task.bank.name, task.bank.digest] if task.bank else None,
             "n_shot": evaluate.n_shot,
             "form": evaluate.form,

@@ -21,6 +21,7 @@ from tune.evaluate.perplexity import Surprise, measure_surprise
 from tune.evaluate.perplexity_delta import perplexity_delta
 from tune.evaluate.task import score_replies
 from tune.trial.meter import give_back_freed
+from tune.trial.prompts import ask, compare_prompts
 from tune.trial.task import Task
 
 Progress = Callable[[str, int, int], None]
@@ -38,12 +39,15 @@ class Measured:
     """(N,) each; by metric of the task, and right, logprob for knowledge questions."""
 
     ids: dict[str, tuple[str, ...]]
-    """What the scores belong to: task and general."""
+    """What the scores belong to: task, general with subject, prompts with prompt_kinds."""
 
     replies: tuple[str, ...]
     """What the model said on the task."""
 
     surprise: Surprise
+
+    prompt_replies: tuple[str, ...] = ()
+    """What it said to the fixed prompts."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists."""
@@ -54,6 +58,7 @@ class Measured:
             "scores": scores,
             "ids": {name: list(ids) for name, ids in self.ids.items()},
             "replies": list(self.replies),
+            "prompt_replies": list(self.prompt_replies),
             "surprise": surprise,
         }
 
@@ -65,6 +70,7 @@ class Measured:
             scores={name: np.array(values) for name, values in plain["scores"].items()},
             ids={name: tuple(ids) for name, ids in plain["ids"].items()},
             replies=tuple(plain["replies"]),
+            prompt_replies=tuple(plain["prompt_replies"]),
             surprise=Surprise(**{name: np.array(values) for name, values in plain["surprise"].items()}),
         )
 
@@ -102,7 +108,15 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
         )
         scores |= {"general/right": choices.correct, "general/logprob": choices.right_logprob}
         ids |= {"general": choices.ids, "subject": choices.subjects}
-    return Measured(fingerprint=fingerprint, scores=scores, ids=ids, replies=tuple(replies), surprise=surprise)
+    said = ask(model, tokenizer, config, task.prompts, on=lambda done, total: on("prompts", done, total))
+    return Measured(
+        fingerprint=fingerprint,
+        scores=scores | said.scores,
+        ids=ids | said.ids,
+        replies=tuple(replies),
+        surprise=surprise,
+        prompt_replies=said.replies,
+    )
 
 
 def validation_loss(model: Any, tokenizer: Any, config: Config, task: Task, *, on: Progress) -> Callable[[], float]:
@@ -152,6 +166,9 @@ def compare(base: Measured, tuned: Measured, config: Config) -> dict[str, float]
         metrics |= _perplexity(base.surprise, tuned.surprise, config.evaluate.confidence)
     if "general" in base.ids:
         metrics |= _general(base, tuned, config)
+    if "prompts" in base.ids:
+        kinds = base.ids["prompt_kinds"]
+        metrics |= compare_prompts(base.scores, tuned.scores, kinds, confidence=config.evaluate.confidence)
     return metrics
 
 

@@ -10,6 +10,7 @@ from tune.data.listener import Listener
 from tune.data.load import embedded_texts, load_splits
 from tune.data.splits import Splits
 from tune.evaluate.items import draw_items
+from tune.evaluate.prompts import Prompt, read_prompts
 from tune.evaluate.questions import Question, QuestionBank, check_shots, read_hub_mmlu, read_mmlu, read_probe
 from tune.model.assets import embedded_folder
 from tune.model.hub import local_folder
@@ -23,6 +24,9 @@ class Task:
     splits: Splits
     bank: QuestionBank | None
     """Knowledge questions; None when forgetting is not measured."""
+
+    prompts: tuple[Prompt, ...] = ()
+    """Fixed prompts, to see what else changed; none when nobody asked for them."""
 
 
 def read_task(config: Config, listener: Listener | None = None) -> Task:
@@ -41,8 +45,9 @@ def read_task(config: Config, listener: Listener | None = None) -> Task:
     if bank is not None:
         check_shots(bank, config.evaluate.n_shot)
     questions = {bank.name: [_asked(question) for question in bank.test]} if bank else {}
+    prompts = read_prompts(config.evaluate.prompts) if config.evaluate.prompts else ()
     splits = load_splits(config.data, questions=questions, listener=listener)
-    return Task(splits=splits, bank=bank)
+    return Task(splits=splits, bank=bank, prompts=prompts)
 
 
 def _asked(question: Question) -> str:
