@@ -76,7 +76,7 @@ class EvaluateConfig:
     prompts_max_new_tokens: int = 64
     """Longest reply to a prompt, in tokens. At least 1."""
 
-    prompts_max_tokens: int = 896
+    prompts_max_tokens: int = 960
     """Longest prompt with its chat template, in tokens; a longer one loses the middle of its text. At least 16."""
 
     def for_finalists(self) -> "EvaluateConfig":

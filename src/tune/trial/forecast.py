@@ -18,6 +18,7 @@ from tune.examples import NO_LOSS
 from tune.model.load import load_tokenizer, pick_device
 from tune.model.memory import Estimate, Lengths, estimate
 from tune.trial.prepare import prepare_tokens
+from tune.trial.prompts import prompt_tokens
 from tune.trial.task import Task
 
 _LONGEST = 32
@@ -82,10 +83,16 @@ def read_lengths(config: Config, task: Task, folder: Path) -> tuple[Lengths, int
     found = Lengths(
         example=int(tokens.lengths[tokens.lengths <= tokens.max_length].max()),
         learned=_learned(tokens),
-        prompt=max(row.n_prompt for row in rows),
+        prompt=max(*(row.n_prompt for row in rows), _prompt(tokenizer, config, task)),
         question=max(questions, *(len(row.ids) for row in rows)),
     )
     return found, tokens.n_rows
+
+
+def _prompt(tokenizer: Any, config: Config, task: Task) -> int:
+    """Return the tokens of a question that takes as much as the longest fixed prompt with its reply."""
+    longest = max((len(one.ids) for one in prompt_tokens(tokenizer, config, task.prompts)), default=0)
+    return longest + config.evaluate.prompts_max_new_tokens - config.data.max_new_tokens if longest else 0
 
 
 def _learned(tokens: TokenTable) -> int:

@@ -26,6 +26,7 @@ _N_STEPS = 6
 
 _N_EXAMPLES = 8
 _N_QUESTIONS = 16
+_N_PROMPTS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,11 +126,14 @@ def _evaluation(adapted: Any, config: Config, task: Task) -> tuple[dict[str, flo
 
     shown = task.splits.validation[:_N_EXAMPLES]
     bank = task.bank and replace(task.bank, test=_spread(task.bank.test, _N_QUESTIONS))
-    part = replace(task, splits=replace(task.splits, validation=shown), bank=bank)
+    prompts = _spread(task.prompts, _N_PROMPTS) if task.prompts else ()
+    part = replace(task, splits=replace(task.splits, validation=shown), bank=bank, prompts=prompts)
     share = len(task.splits.validation) / len(shown)
     shares = {"answers": share, "perplexity": share}
     if task.bank and bank:
         shares["knowledge"] = len(task.bank.test) / len(bank.test)
+    if prompts:
+        shares["prompts"] = len(task.prompts) / len(prompts)
     watch = _Watch()
     measure(adapted.model, adapted.base.tokenizer, config, part, fingerprint="", on=watch.on)
     return watch.spent, shares

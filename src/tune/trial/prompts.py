@@ -62,7 +62,9 @@ def prompt_tokens(tokenizer: Any, config: Config, prompts: Sequence[Prompt]) -> 
     return [_asked(tokenizer, config, prompt) for prompt in prompts]
 
 
-def ask(model: Any, tokenizer: Any, config: Config, prompts: Sequence[Prompt], *, on: Callable[[int, int], None]) -> Said:
+def ask(
+    model: Any, tokenizer: Any, config: Config, prompts: Sequence[Prompt], *, on: Callable[[int, int], None]
+) -> Said:
     """Return a model's replies to the prompts and what they are like; nothing where there is no prompt."""
     if not prompts:
         return Said()
@@ -92,7 +94,13 @@ def compare_prompts(
     before, after = ({name: side[f"{PREFIX}{name}"] for name in CONDUCT} for side in (base, tuned))
     metrics: dict[str, float] = {}
     for name, (of_base, of_tuned, delta) in conduct_change(before, after, kinds, confidence=confidence).items():
-        values = {"": of_tuned, "_base": of_base, "_delta": delta.mean, "_delta_low": delta.low, "_delta_high": delta.high}
+        values = {
+            "": of_tuned,
+            "_base": of_base,
+            "_delta": delta.mean,
+            "_delta_low": delta.low,
+            "_delta_high": delta.high,
+        }
         metrics |= {f"{PREFIX}{name}{end}": value for end, value in values.items()}
     return metrics
 
@@ -101,7 +109,9 @@ def cut_note(tokenizer: Any, config: Config, prompts: Sequence[Prompt]) -> list[
     """Return a sentence where prompts had to be cut."""
     n_cut = sum(one.was_cut for one in prompt_tokens(tokenizer, config, prompts))
     limit = f"evaluate.prompts_max_tokens={config.evaluate.prompts_max_tokens}"
-    return [f"{n_cut} of {len(prompts)} prompts are longer than {limit} and lost the middle of their text."] * (n_cut > 0)
+    return [f"{n_cut} of {len(prompts)} prompts are longer than {limit} and lost the middle of their text."] * (
+        n_cut > 0
+    )
 
 
 def _further(on: Callable[[int, int], None], n_before: int, n_all: int) -> Callable[[int, int], None]:
@@ -147,8 +157,8 @@ def _asked(tokenizer: Any, config: Config, prompt: Prompt) -> Asked:
     n_kept = bisect.bisect_right(range(len(text)), limit, key=lambda kept: len(ids(_shortened(text, kept)))) - 1
     if n_kept < 0:
         msg = (
-            f"evaluate.prompts_max_tokens={limit} is not allowed with this model and data.system: prompt {prompt.id} has "
-            f"more tokens than that without its text. Take {len(ids(_CUT)) + _LONG} or more."
+            f"evaluate.prompts_max_tokens={limit} is not allowed with this model and data.system: prompt {prompt.id} "
+            f"has more tokens than that without its text. Take {len(ids(_CUT)) + _LONG} or more."
         )
         raise ConfigError(msg)
     return Asked(ids=ids(_shortened(text, n_kept)), was_cut=True)
@@ -164,4 +174,5 @@ def _ids(tokenizer: Any, prompt: Prompt, *, system: str | None, content: str) ->
     # An answer has to be there for the tokens before it; which one makes no difference to them.
     example = Example(id=prompt.id, messages=(*said, Message(role="user", content=content)), answer="word")
     tokens = tokenize(tokenizer, example, Learn.last)
-    return tokens.ids[: tokens.n_prompt].tolist()
+    given: list[int] = tokens.ids[: tokens.n_prompt].tolist()
+    return given

@@ -10,6 +10,7 @@ from tune.evaluate.harness import longest_request
 from tune.model.load import Base
 from tune.model.positions import n_places
 from tune.trial.measure import validation_tokens
+from tune.trial.prompts import prompt_tokens
 from tune.trial.task import Task
 
 
@@ -49,8 +50,12 @@ def _lengths(config: Config, base: Base, task: Task, tokens: TokenTable, limit: 
     # The last token of a reply is not read again.
     reply = max(one.n_prompt for one in asked) + config.data.max_new_tokens - 1
     yield "the longest validation question with its reply", reply, "a smaller data.max_new_tokens"
+    evaluate = config.evaluate
+    if task.prompts:
+        prompt = max(len(one.ids) for one in prompt_tokens(base.tokenizer, config, task.prompts))
+        reply = prompt + evaluate.prompts_max_new_tokens - 1
+        yield "the longest of the fixed prompts with its reply", reply, "a smaller evaluate.prompts_max_tokens"
     if task.bank is not None:
-        evaluate = config.evaluate
         question = longest_request(base.tokenizer, task.bank, form=evaluate.form, n_shot=evaluate.n_shot)
         # lm-eval cuts what is longer than the model's context on the left, and knows nothing of virtual tokens.
         yield (

@@ -31,6 +31,7 @@ from tune.trial.measure import Measured, Progress, compare, measure, validation_
 from tune.trial.meter import Meter, give_back_freed
 from tune.trial.outcome import Outcome, State
 from tune.trial.prepare import prepare_tokens
+from tune.trial.prompts import cut_note
 from tune.trial.room import check_positions
 from tune.trial.task import Task
 
@@ -140,7 +141,8 @@ def run_trial(
         adapt.detach(adapted)
     with meter.phase("base"):
         before = baseline.get(measure_base)
-    write_json(folder / "scores.json", {"base": before.to_json(), "adapted": tuned.to_json()})
+    sides = {"base": before.to_json(), "adapted": tuned.to_json()}
+    write_json(folder / "scores.json", sides | task.asked())
     outcome = Outcome(
         state=State.complete,
         metrics=compare(before, tuned, config) | _training(adapted, fitted) | meter.read(),
@@ -149,6 +151,7 @@ def run_trial(
             *task.splits.account.notes,
             *_left_out(tokens),
             *([adapted.note] if adapted.note else []),
+            *cut_note(base.tokenizer, config, task.prompts),
             *_advice(fitted, tuned, config),
         ),
     )

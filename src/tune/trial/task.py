@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
 from tune.config.schema import Config
@@ -27,6 +28,15 @@ class Task:
 
     prompts: tuple[Prompt, ...] = ()
     """Fixed prompts, to see what else changed; none when nobody asked for them."""
+
+    def asked(self) -> dict[str, Any]:
+        """Return the questions as plain data, for who reads the replies later: the data may be gone by then."""
+        rows = self.splits.validation
+        return {
+            "split": "validation",
+            "examples": [{"id": e.id, "question": e.messages[-1].content, "answer": e.answer} for e in rows],
+            "prompts": [{"id": prompt.id, "kind": prompt.kind, "prompt": prompt.text} for prompt in self.prompts],
+        }
 
 
 def read_task(config: Config, listener: Listener | None = None) -> Task:
