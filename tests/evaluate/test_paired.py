@@ -1,13 +1,14 @@
 """Paired changes and their intervals, against numbers worked by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from tune.errors import EvaluationError
-from tune.evaluate.paired import clustered_delta, paired_delta
+from tune.evaluate.paired import Delta, clustered_delta, paired_delta
 
 
 def test_one_answer_lost_in_four_by_hand() -> None:
@@ -38,6 +39,32 @@ def test_the_interval_is_the_one_of_scipys_paired_t_test() -> None:
     assert (delta.low, delta.high) == pytest.approx((low, high))
 
 
+def test_p_is_the_one_of_scipys_paired_t_test() -> None:
+    rng = np.random.default_rng(0)
+    base, tuned = rng.random(30), rng.random(30)
+
+    assert paired_delta(base, tuned).p == pytest.approx(stats.ttest_rel(tuned, base).pvalue)
+
+
+def test_changes_that_are_all_equal_are_a_point_without_certainty() -> None:
+    # all four on one side: 2 / 2^4 under no change
+    delta = paired_delta(np.zeros(4), np.full(4, 0.5))
+
+    assert (delta.low, delta.high, delta.p) == (0.5, 0.5, 0.125)
+    assert delta.direction == 0
+    assert "all 4 changes are equal, so their spread is unknown" in delta.note
+
+
+def test_direction_needs_interval_and_test_to_agree() -> None:
+    sure = Delta(mean=0.1, stderr=0.01, low=0.05, high=0.15, n=50, p=0.01)
+
+    assert sure.direction == 1
+    assert replace(sure, p=0.06).direction == 0
+    assert replace(sure, low=-0.01).direction == 0
+    assert replace(sure, mean=-0.1, low=-0.15, high=-0.05).direction == -1
+    assert replace(sure, confidence=0.995).direction == 0
+
+
 def test_pairing_takes_out_how_hard_the_questions_are() -> None:
     # scores spread from 0 to 1, every one raised by 0.1 or 0.2: the spread of the change is all that counts
     base = np.linspace(0.0, 0.8, 5)
@@ -58,7 +85,7 @@ def test_equal_scores_give_a_delta_of_exactly_zero() -> None:
 
 def test_two_subjects_that_move_together_by_hand() -> None:
     # change = [1, 1, 0, 0], mean 1/2; sums of d - 1/2 by subject: +1 and -1
-    # G / (G - 1) = 2, 2 x (1 + 1) = 4, stderr sqrt(4) / 4 = 1/2; t with 1 degree of freedom is 12.706
+    # 1 / (1 - 2/4) = 2, 2 x (1 + 1) = 4, stderr sqrt(4) / 4 = 1/2; t with 1 degree of freedom is 12.706
     delta = clustered_delta(np.zeros(4), np.array([1.0, 1.0, 0.0, 0.0]), ["anatomy", "anatomy", "law", "law"])
 
     assert delta.mean == pytest.approx(0.5)
@@ -76,11 +103,11 @@ def test_two_subjects_of_which_each_half_moves_by_hand() -> None:
 
 def test_subjects_of_unequal_size_by_hand() -> None:
     # change = [1, 0, 0, 0], mean 1/4; sums: a 3/4, b -1/4, c -1/4 - 1/4 = -1/2
-    # squares 9/16 + 1/16 + 4/16 = 14/16, times 3/2 = 21/16, stderr sqrt(21)/4 / 4
+    # squares over 1 - n_g / N: 9/16 / (3/4) + 1/16 / (3/4) + 4/16 / (1/2) = 3/4 + 1/12 + 1/2 = 4/3
     delta = clustered_delta(np.zeros(4), np.array([1.0, 0.0, 0.0, 0.0]), ["a", "b", "c", "c"])
 
     assert delta.mean == pytest.approx(0.25)
-    assert delta.stderr == pytest.approx(math.sqrt(21) / 16)
+    assert delta.stderr == pytest.approx(math.sqrt(4 / 3) / 4)
 
 
 def test_one_question_a_subject_is_the_plain_paired_delta() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from tune.errors import EvaluationError
 from tune.evaluate.perplexity import Surprise
 from tune.trial.baseline import Baseline
 from tune.trial.measure import Measured, compare
+
+IDS = {"task": tuple("abcd"), "general": tuple("abcd"), "subject": ("x", "x", "y", "y")}
 
 
 def measured(*, right: list[float], said: list[float], nats: float, fingerprint: str = "f") -> Measured:
@@ -36,12 +39,13 @@ def test_changes_by_hand(small) -> None:
 
     found = compare(base, tuned, small())
 
-    # change = [0, 0, 1, 0]: mean 1/4, variance 1/4, standard error 1/4; t(0.975, 3) = 3.18245
+    # change = [0, 0, 1, 0]: mean 1/4, variance 1/4, standard error 1/4. One right answer gained in four, z = 1.95996:
+    # the score interval is worked out in tests/evaluate/test_binary.py
     assert found["task/score"] == 0.75
     assert found["task/score_base"] == 0.5
     assert found["task/score_delta"] == 0.25
-    assert found["task/score_delta_low"] == pytest.approx(0.25 - 3.18245 / 4, abs=1e-5)
-    assert found["task/score_delta_high"] == pytest.approx(0.25 + 3.18245 / 4, abs=1e-5)
+    assert found["task/score_delta_low"] == pytest.approx((1 - 1.95996**2) / (4 + 1.95996**2), abs=1e-5)
+    assert found["task/score_delta_high"] == pytest.approx(0.69936, abs=1e-5)
     # exp(2 log 4 / 2) = 4 before, 3 after, over two tokens a text; 2 log 3 nats on one answer token
     assert found["perplexity/domain_base"] == pytest.approx(4)
     # every token of every text lost log 4 - log 3 alike, so the change is -1 for sure
@@ -49,6 +53,17 @@ def test_changes_by_hand(small) -> None:
     assert found["eval/loss"] == pytest.approx(2 * np.log(3))
     assert found["general/probe/logprob_delta"] == pytest.approx(-0.5)
     assert found["general/probe/delta_stderr"] == pytest.approx(0.25)
+
+
+def test_knowledge_is_judged_by_subject(small) -> None:
+    base = replace(measured(right=[1, 1, 0, 0], said=[-1, -1, -1, -1], nats=1), ids=IDS)
+    tuned = replace(measured(right=[1, 1, 0, 0], said=[0, 0, -1, -1], nats=1), ids=IDS)
+
+    found = compare(base, tuned, small())
+
+    # change = [1, 1, 0, 0] by two subjects: worked out in tests/evaluate/test_paired.py
+    assert found["general/probe/logprob_delta_stderr"] == pytest.approx(0.5)
+    assert found["general/probe/logprob_delta_high"] == pytest.approx(0.5 + 12.706 / 2, abs=1e-3)
 
 
 def test_no_delta_across_two_fingerprints(small) -> None:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit  # quantile of Student's t; scipy.stats would take a second more to import
+from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats would take a second more to import
 
 from tune.errors import EvaluationError
-
-LEAST = 2  # one question, or one subject, says nothing about its spread
+from tune.evaluate.clusters import LEAST, cluster_spread
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +35,26 @@ class Delta:
     n: int
     """Questions that were compared."""
 
+    p: float
+    """Probability of a change at least as large, either way, were there none. From 0 to 1."""
+
+    confidence: float = 0.95
+    """Probability that the interval is meant to cover."""
+
+    note: str = ""
+    """What these scores cannot say, in words; empty where nothing is special."""
+
+    @property
+    def direction(self) -> int:
+        """Return 1 where the mean is shown to be up, -1 where down, 0 where it is not shown.
+
+        Interval and test must agree: a score interval can leave out zero while the exact test, which promises its rate
+        of error for every number of questions, does not reject.
+        """
+        if self.p > 1 - self.confidence:
+            return 0
+        return int(self.low > 0) - int(self.high < 0)
+
 
 def paired_delta(base: NDArray[np.float64], tuned: NDArray[np.float64], *, confidence: float = 0.95) -> Delta:
     """Return the mean change in score, its standard error and its t interval.
@@ -51,9 +70,9 @@ def paired_delta(base: NDArray[np.float64], tuned: NDArray[np.float64], *, confi
     Source: Miller 2024, https://arxiv.org/abs/2411.00640, paired differences; Student's t with N - 1
         degrees of freedom.
     """
-    change = _change(base, tuned)  # (N,)
+    change = paired_change(base, tuned)  # (N,)
     stderr = float(change.std(ddof=1)) / math.sqrt(change.size)
-    return _interval(change, stderr, freedom=change.size - 1, confidence=confidence)
+    return t_delta(change, stderr, freedom=change.size - 1, confidence=confidence)
 
 
 def clustered_delta(
@@ -61,8 +80,7 @@ def clustered_delta(
 ) -> Delta:
     """Return the mean change in score when questions come in groups that may move together.
 
-    The standard error is sqrt(G / (G - 1) x sum over clusters of (sum of d - mean d)^2) / N. The mean weighs
-    every question the same. With one question a cluster it equals `paired_delta`.
+    The mean weighs every question the same. With one question a cluster it equals `paired_delta`.
 
     Args:
         base: (N,) score of the base model on each question.
@@ -73,31 +91,19 @@ def clustered_delta(
     Raises:
         EvaluationError: As for `paired_delta`; or a label is missing, or there are fewer than two clusters.
 
-    Source: Miller 2024, https://arxiv.org/abs/2411.00640, clustered standard errors; the factor G / (G - 1) and
-        t with G - 1 degrees of freedom from Cameron and Miller 2015, https://doi.org/10.3368/jhr.50.2.317.
+    Source: see `tune.evaluate.clusters.cluster_spread`.
     """
-    change = _change(base, tuned)  # (N,)
-    if len(clusters) != change.size:
-        msg = (
-            f"cannot group {change.size} scores by {len(clusters)} cluster names: each question needs one. "
-            "Take base, tuned and clusters from the same questions."
-        )
-        raise EvaluationError(msg)
-    names, member = np.unique(np.asarray(clusters), return_inverse=True)  # (G,), (N,)
-    if names.size < LEAST:
-        msg = (
-            f"cannot judge a change from one cluster ({names[0]}): need two or more subjects. "
-            "Ask more subjects, or compare question by question."
-        )
-        raise EvaluationError(msg)
-    sums = np.bincount(member, weights=change - change.mean())  # (G,)
-    inflation = names.size / (names.size - 1)
-    stderr = math.sqrt(inflation * float(sums @ sums)) / change.size
-    return _interval(change, stderr, freedom=names.size - 1, confidence=confidence)
+    change = paired_change(base, tuned)  # (N,)
+    spread = cluster_spread(change, clusters)
+    return t_delta(change, spread.stderr, freedom=spread.freedom, confidence=confidence)
 
 
-def _change(base: NDArray[np.float64], tuned: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return tuned minus base, (N,), after refusing what cannot be paired."""
+def paired_change(base: NDArray[np.float64], tuned: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return tuned minus base, (N,), after refusing what cannot be paired.
+
+    Raises:
+        EvaluationError: The arrays differ in length, hold fewer than two questions, or hold NaN or infinity.
+    """
     if base.shape != tuned.shape or base.size < LEAST:
         msg = (
             f"cannot pair {base.size} base scores with {tuned.size} tuned scores: "
@@ -116,8 +122,24 @@ def _change(base: NDArray[np.float64], tuned: NDArray[np.float64]) -> NDArray[np
     return np.asarray(tuned, dtype=np.float64) - np.asarray(base, dtype=np.float64)
 
 
-def _interval(change: NDArray[np.float64], stderr: float, *, freedom: int, confidence: float) -> Delta:
+def t_delta(change: NDArray[np.float64], stderr: float, *, freedom: float, confidence: float) -> Delta:
+    """Return the mean of (N,) changes with Student's t interval and test."""
     assert 0 < confidence < 1, confidence  # evaluate.confidence is checked with the rest of the configuration
     mean = float(change.mean())
     reach = float(stdtrit(freedom, (1 + confidence) / 2)) * stderr
-    return Delta(mean=mean, stderr=stderr, low=mean - reach, high=mean + reach, n=change.size)
+    if stderr > 0:
+        p, note = 2 * float(stdtr(freedom, -abs(mean) / stderr)), ""
+    else:
+        # Without spread there is no t; that all N fall on one side still has a chance of 2 / 2^N under no change.
+        p = 1.0 if mean == 0 else 2 * 0.5**change.size
+        note = f"all {change.size} changes are equal, so their spread is unknown: the interval is a point, no certainty"
+    return Delta(
+        mean=mean,
+        stderr=stderr,
+        low=mean - reach,
+        high=mean + reach,
+        n=change.size,
+        p=p,
+        confidence=confidence,
+        note=note,
+    )

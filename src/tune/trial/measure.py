@@ -14,9 +14,10 @@ from tune.config.schema import Config
 from tune.data.mask import Tokens, tokenize_all
 from tune.data.template_check import end_ids
 from tune.errors import EvaluationError
+from tune.evaluate.difference import score_delta
 from tune.evaluate.generate import generate_replies
 from tune.evaluate.harness import score_choices
-from tune.evaluate.paired import Delta, clustered_delta, paired_delta
+from tune.evaluate.paired import Delta
 from tune.evaluate.perplexity import Surprise, measure_surprise
 from tune.evaluate.perplexity_delta import perplexity_delta
 from tune.evaluate.task import score_replies
@@ -158,7 +159,7 @@ def compare(base: Measured, tuned: Measured, config: Config) -> dict[str, float]
     metrics: dict[str, float] = {}
     names = {"score": config.data.metrics[0].value} | {metric.value: metric.value for metric in config.data.metrics}
     for name, source in names.items():
-        delta = paired_delta(base.scores[source], tuned.scores[source], confidence=config.evaluate.confidence)
+        delta = score_delta(base.scores[source], tuned.scores[source], confidence=config.evaluate.confidence)
         metrics |= _row(f"task/{name}", base.scores[source], tuned.scores[source])
         metrics |= {f"task/{name}_{end}": value for end, value in _ends(delta).items() if end != "delta_stderr"}
     metrics |= {"eval/loss": tuned.surprise.loss, "eval/loss_base": base.surprise.loss}
@@ -174,11 +175,9 @@ def compare(base: Measured, tuned: Measured, config: Config) -> dict[str, float]
 
 def _general(base: Measured, tuned: Measured, config: Config) -> dict[str, float]:
     prefix, confidence, subjects = PREFIX[config.evaluate.general], config.evaluate.confidence, base.ids["subject"]
-    right = clustered_delta(
-        base.scores["general/right"], tuned.scores["general/right"], subjects, confidence=confidence
-    )
-    said = clustered_delta(
-        base.scores["general/logprob"], tuned.scores["general/logprob"], subjects, confidence=confidence
+    right, said = (
+        score_delta(base.scores[name], tuned.scores[name], clusters=subjects, confidence=confidence)
+        for name in ("general/right", "general/logprob")
     )
     return {
         **_row(f"{prefix}/acc", base.scores["general/right"], tuned.scores["general/right"]),
