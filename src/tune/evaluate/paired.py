@@ -127,19 +127,22 @@ def t_delta(change: NDArray[np.float64], stderr: float, *, freedom: float, confi
     assert 0 < confidence < 1, confidence  # evaluate.confidence is checked with the rest of the configuration
     mean = float(change.mean())
     reach = float(stdtrit(freedom, (1 + confidence) / 2)) * stderr
-    if stderr > 0:
-        p, note = 2 * float(stdtr(freedom, -abs(mean) / stderr)), ""
-    else:
-        # Without spread there is no t; that all N fall on one side still has a chance of 2 / 2^N under no change.
-        p = 1.0 if mean == 0 else 2 * 0.5**change.size
-        note = f"all {change.size} changes are equal, so their spread is unknown: the interval is a point, no certainty"
+    equal = f"all {change.size} changes are equal, so their spread is unknown: the interval is a point, no certainty"
     return Delta(
         mean=mean,
         stderr=stderr,
         low=mean - reach,
         high=mean + reach,
         n=change.size,
-        p=p,
+        p=student_p(mean, stderr, freedom=freedom, n=change.size),
         confidence=confidence,
-        note=note,
+        note="" if stderr else equal,
     )
+
+
+def student_p(mean: float, stderr: float, *, freedom: float, n: int) -> float:
+    """Return the two-sided p of no change, of n changes with a mean and its standard error."""
+    if stderr > 0:
+        return 2 * float(stdtr(freedom, -abs(mean) / stderr))
+    # Without spread there is no t; that all n fall on one side still has a chance of 2 / 2^n under no change.
+    return 1.0 if mean == 0 else 2 * 0.5**n

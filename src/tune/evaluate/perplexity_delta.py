@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit  # quantile of Student's t; scipy.stats would take a second more to import
 
 from tune.errors import EvaluationError
-from tune.evaluate.paired import LEAST, Delta
+from tune.evaluate.clusters import LEAST
+from tune.evaluate.paired import Delta, student_p
 
 
 def perplexity_delta(
@@ -50,7 +51,9 @@ def perplexity_delta(
     reach = float(stdtrit(n - 1, (1 + confidence) / 2)) * stderr
     before = math.exp(float(base.sum() / tokens.sum()))
     low, middle, high = (before * math.expm1(end) for end in (mean - reach, mean, mean + reach))
-    return Delta(mean=middle, stderr=(before + middle) * stderr, low=low, high=high, n=n)
+    p = student_p(mean, stderr, freedom=n - 1, n=n)
+    spread = (before + middle) * stderr
+    return Delta(mean=middle, stderr=spread, low=low, high=high, n=n, p=p, confidence=confidence)
 
 
 def _check(base: NDArray[np.float64], tuned: NDArray[np.float64], tokens: NDArray[np.float64]) -> None:
