@@ -68,6 +68,12 @@ def _left_behind(folder: Path) -> list[Path]:
         (["report"], ["report needs the name"]),
         (["report", "smoke"], ["no study called smoke"]),
         (["lora.rank=4", "smoke"], ["smoke", "names first"]),
+        (["votes", "smoke"], ["votes NAME FILE", "may hold no ="]),
+        (["votes", "smoke", "a.csv"], ["no folder of a study called smoke"]),
+        (["sheet"], ["sheet needs the name"]),
+        (["sheet", "smoke", "sheet.n=0"], ["sheet.n=0", "1 or more"]),
+        (["sheet", "smoke", "sheet.against=best"], ["sheet.against=best", "base, or the number"]),
+        (["sheet", "smoke", "sheet.trial=2", "sheet.against=2"], ["sheet.against=2", "itself"]),
         (["--config-dir", "nowhere"], ["nowhere"]),
     ],
 )

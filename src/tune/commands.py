@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from tune.config.schema import Config
-from tune.words import Words, no_names, one_name
+from tune.words import Words, name_and_files, no_names, one_name
 
 
 def _run(words: Words) -> int:
@@ -126,6 +126,29 @@ def _clean(words: Words) -> int:
     return 1 if kept else 0
 
 
+def _sheet(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+    from tune.report.command import make_sheet
+    from tune.study.replies import read_sides
+
+    name, config = one_name(words), compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    make_sheet(read_sides(name, config), config)
+    return 0
+
+
+def _votes(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.report.command import read_votes
+    from tune.study.visit import study_folder
+
+    name, files = name_and_files(words)
+    config = compose(words.overrides, config_dir=words.config_dir)
+    read_votes(study_folder(name, config), files, config.report.format)
+    return 0
+
+
 def _ui(words: Words) -> int:
     from tune import paths
     from tune.config import rules
@@ -191,6 +214,8 @@ COMMANDS: dict[str, Callable[[Words], int]] = {
     "stop": _stop,
     "doctor": _doctor,
     "clean": _clean,
+    "sheet": _sheet,
+    "votes": _votes,
     "ui": _ui,
     "worker": _worker,
 }

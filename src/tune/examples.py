@@ -39,3 +39,10 @@ class Example:
 
     group: str | None = None
     """Examples of one group are never divided between splits."""
+
+    @property
+    def question(self) -> str:
+        """Return all turns before the answer for people to read: a single one as it is, several with who said them."""
+        if len(self.messages) == 1:
+            return self.messages[0].content
+        return "\n\n".join(f"{turn.role}: {turn.content}" for turn in self.messages)

@@ -58,6 +58,22 @@ def no_names(words: Words) -> None:
         raise ConfigError(msg)
 
 
+def name_and_files(words: Words) -> tuple[str, list[Path]]:
+    """Return the study that the command is about, and the files that follow it.
+
+    Raises:
+        ConfigError: No study or no file is named.
+    """
+    if len(words.names) < 2:  # noqa: PLR2004
+        msg = (
+            f"{words.command} needs the name of one study and then files: python -m tune {words.command} NAME FILE "
+            "[FILE …]. A file's path may hold no =, which makes an override of it."
+        )
+        raise ConfigError(msg)
+    name, *files = words.names
+    return name, [Path(file) for file in files]
+
+
 def one_name(words: Words) -> str:
     """Return the one study that the command is about.
 

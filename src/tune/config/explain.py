@@ -9,7 +9,7 @@ from tune.config.leaves import leaves
 from tune.config.schema import Config, SweepConfig
 from tune.errors import nearest
 
-NO_TRIAL = ("sweep", "study.", "workers.", "track.", "report.", "plan.", "doctor.", "clean.")
+NO_TRIAL = ("sweep", "study.", "workers.", "track.", "report.", "plan.", "doctor.", "clean.", "sheet.")
 """How the keys begin that say nothing about a trial."""
 
 

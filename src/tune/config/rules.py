@@ -17,6 +17,7 @@ from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.pruning import Pruner, impossible_pruning
 from tune.config.quantization_rules import impossible_quantization
 from tune.config.schema import Config, Sampler
+from tune.config.sheet import impossible_sheet
 from tune.config.targets import impossible_targets
 from tune.config.workers import RetriesConfig
 from tune.errors import ConfigError
@@ -109,6 +110,9 @@ RANGES: dict[str, Range] = {
     "workers.grace_s": _POSITIVE,
     "clean.keep_adapters": _at_least(0),
     "plan.price_per_hour": _at_least(0),
+    "sheet.n": _at_least(1),
+    "sheet.seed": _at_least(0),
+    "sheet.trial": _at_least(0),
 }
 
 
@@ -161,6 +165,7 @@ def _impossible(config: Config) -> Iterator[str]:
             "seconds, as in 2h, 90m, 1h30m or 45s; or leave it out."
         )
     yield from no_server(config.track.uri)
+    yield from impossible_sheet(config.sheet)
 
 
 def _impossible_seeds(config: Config) -> Iterator[str]:

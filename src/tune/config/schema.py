@@ -11,6 +11,7 @@ from tune.config.model import ModelConfig
 from tune.config.objective import ObjectiveConfig
 from tune.config.pruning import Pruner, PruningConfig
 from tune.config.recipe import LoraConfig, QuantizationConfig, TrainConfig
+from tune.config.sheet import SheetConfig
 from tune.config.workers import RetriesConfig, WorkersConfig
 
 
@@ -232,5 +233,6 @@ class Config:
     plan: PlanConfig = field(default_factory=PlanConfig)
     doctor: DoctorConfig = field(default_factory=DoctorConfig)
     clean: CleanConfig = field(default_factory=CleanConfig)
+    sheet: SheetConfig = field(default_factory=SheetConfig)
     sweep: SweepConfig | None = None
     """Set by `+sweep=NAME`."""

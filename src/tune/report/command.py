@@ -13,11 +13,19 @@ from tune.report.checkup import print_checkup
 from tune.report.clean import may_free, print_freeable, print_freed
 from tune.report.data import print_data
 from tune.report.plan import print_plan
+from tune.report.sheet.draw import draw_sheet
+from tune.report.sheet.key import find_keys, write_key
+from tune.report.sheet.write import write_sheet
 from tune.report.status import print_status
 from tune.report.table import print_metrics, print_study
+from tune.report.votes.count import count
+from tune.report.votes.keep import keep_votes, votes_json
+from tune.report.votes.read import read_ballots
+from tune.report.votes.show import print_counted
 from tune.track.plan_record import PlanRecord
 from tune.track.records import StudyRecord
 from tune.track.repeats import best_points, front_to_json
+from tune.track.sides_record import SidesRecord
 from tune.track.upkeep import CheckupRecord, FreeableRecord
 from tune.trial.bar import Bar
 from tune.trial.inspect import inspect_data
@@ -73,6 +81,48 @@ def confirm_freeing(study: str, found: Sequence[FreeableRecord], *, yes: bool) -
 def print_freeing(freed: int, kept: Sequence[str]) -> None:
     """Print what went."""
     print_freed(freed, kept, _console())
+
+
+def make_sheet(sides: SidesRecord, config: Config) -> None:
+    """Write a blind sheet and its key, and print where they are and what to do with them.
+
+    Raises:
+        EvaluationError: All replies are identical, or the sheet cannot be written.
+    """
+    sheet, key = draw_sheet(sides, config.sheet)
+    folder = Path(config.sheet.folder).expanduser() if config.sheet.folder else sides.study_folder
+    files = write_sheet(sheet, folder)
+    kept = write_key(key, sides.trial_folder)
+    where = [] if config.track.folder is None else [f"track.folder={config.track.folder}"]
+    command = shlex.join(["python", "-m", "tune", "votes", sides.study, f"votes-{sheet.digest}-NAME.json", *where])
+    console = _console()
+    console.print(
+        f"{sides.study}: trial {sides.trial} beside {sides.other}, {len(sheet.items)} of {len(sides.asked)} "
+        f"{sides.split} questions; on {len(key.same)} both replied the same, which counts as a tie and is not shown",
+        soft_wrap=True,
+    )
+    lines = [("For raters, either one:", " or ".join(map(str, reversed(files))))]
+    lines += [("Key, not for raters:", str(kept)), ("Read their votes:", command)]
+    for name, words in lines:
+        console.print(f"{name:24}{words}", soft_wrap=True)
+
+
+def read_votes(study_folder: Path, files: Sequence[Path], form: ReportFormat) -> None:
+    """Read raters' files, keep what they say in the trial's folder, and print it.
+
+    Raises:
+        EvaluationError: Something in them is wrong.
+    """
+    ballots, (key, trial_folder) = read_ballots(files, find_keys(study_folder))
+    counted = count(ballots, key)
+    plain = votes_json(counted, ballots, key)
+    kept = keep_votes(plain, key.sheet, trial_folder)
+    if form is ReportFormat.json:
+        print(json.dumps(plain, indent=2))  # noqa: T201 - standard output is the interface
+        return
+    console = _console()
+    print_counted(counted, key, console)
+    console.print(f"\nKept in {kept}", soft_wrap=True)
 
 
 def print_end(study: StudyRecord, track: TrackConfig) -> None:

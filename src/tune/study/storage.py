@@ -33,6 +33,7 @@ _FREE = (
     "plan.",
     "doctor.",
     "clean.",
+    "sheet.",
     "sweep.question",
     "sweep.seeds",
 )

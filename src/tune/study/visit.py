@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from tune import paths
 from tune.config.schema import Config
-from tune.errors import Interrupted, StudyError
+from tune.errors import Interrupted, StudyError, nearest
 from tune.study.claim import STOPPING
 from tune.study.lock import study_lock
 from tune.study.machine import n_threads, thread_variables
@@ -27,6 +27,21 @@ def read_study(name: str, config: Config) -> StudyRecord:
     """
     runs = paths.runs_dir(config.track.folder)
     return snapshot(load_study(name, config, runs), StudyFolder(runs=runs, name=name))
+
+
+def study_folder(name: str, config: Config) -> Path:
+    """Return the folder of a study's files on this disk; its storage is not asked.
+
+    Raises:
+        StudyError: There is none of this name.
+    """
+    runs = paths.runs_dir(config.track.folder)
+    there = [folder.name for folder in (runs / "studies").glob("*") if folder.is_dir()]
+    if name not in there:
+        known = nearest(name, there) if there else "There is none."
+        msg = f"there is no folder of a study called {name} in {runs}. {known} track.folder=… names another place."
+        raise StudyError(msg)
+    return StudyFolder(runs=runs, name=name).path
 
 
 def stop_study(name: str, config: Config) -> StudyRecord:

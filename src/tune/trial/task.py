@@ -34,7 +34,7 @@ class Task:
         rows = self.splits.validation
         return {
             "split": "validation",
-            "examples": [{"id": e.id, "question": e.messages[-1].content, "answer": e.answer} for e in rows],
+            "examples": [{"id": e.id, "question": e.question, "answer": e.answer} for e in rows],
             "prompts": [{"id": prompt.id, "kind": prompt.kind, "prompt": prompt.text} for prompt in self.prompts],
         }
 

@@ -1,0 +1,1 @@
+"""Raters' votes: read back, un-blinded and counted."""
