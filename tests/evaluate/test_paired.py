@@ -52,7 +52,7 @@ def test_changes_that_are_all_equal_are_a_point_without_certainty() -> None:
 
     assert (delta.low, delta.high, delta.p) == (0.5, 0.5, 0.125)
     assert delta.direction == 0
-    assert "all 4 changes are equal, so their spread is unknown" in delta.note
+    assert "the 4 changes show no spread, so nothing tells how sure this is" in delta.note
 
 
 def test_direction_needs_interval_and_test_to_agree() -> None:

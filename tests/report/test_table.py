@@ -144,6 +144,16 @@ def test_no_number_is_cut_and_what_has_no_room_is_named(width: int) -> None:
     assert ("no room for" in text) == (width < 100)
 
 
+def test_a_trial_alone_shows_both_ends_of_an_interval_whose_halves_differ() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    ends = {"task/score_delta": 0.25, "task/score_delta_low": -0.36236, "task/score_delta_high": 0.69936}
+
+    print_metrics({"task/score": 0.75, "task/score_base": 0.5, **ends}, console)
+
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert lines[1] == "task/score 0.500 0.750 +0.250 [-0.362, +0.699]"
+
+
 def test_a_trial_alone_shows_base_adapted_and_change() -> None:
     out = io.StringIO()
 

@@ -1,12 +1,13 @@
 """Right or wrong before, right or wrong after: a change in the share of right answers."""
 
 import math
+from functools import lru_cache
 
 from scipy.special import bdtr, ndtri
 
 from tune.evaluate.paired import Delta
 
-STEPS = 60  # halvings of an interval of length 2: beyond what a float can tell
+STEPS = 36  # halvings of an interval of length 2 at most: to ten decimals
 
 
 def binary_delta(gained: int, lost: int, n: int, *, confidence: float = 0.95) -> Delta:
@@ -48,6 +49,7 @@ def mcnemar_p(gained: int, lost: int) -> float:
     return min(1.0, 2 * float(bdtr(min(gained, lost), gained + lost, 0.5))) if gained + lost else 1.0
 
 
+@lru_cache(maxsize=4096)  # trials of a study differ in few answers, so the same counts come again
 def score_interval(gained: float, lost: float, n: float, *, reach: float) -> tuple[float, float]:
     """Return the changes of the share that the score test does not reject.
 

@@ -54,7 +54,7 @@ def score_delta(
             is missing, or there is one cluster only.
     """
     change = paired_change(base, tuned)  # (N,)
-    binary = bool(np.isin(base, (0, 1)).all() and np.isin(tuned, (0, 1)).all())
+    binary = all(bool(((scores == 0) | (scores == 1)).all()) for scores in (base, tuned))
     if clusters is not None and not len(set(clusters)) == len(clusters) == change.size:
         spread = cluster_spread(change, clusters)
         delta = t_delta(change, spread.stderr, freedom=spread.freedom, confidence=confidence)

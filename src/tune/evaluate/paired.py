@@ -127,22 +127,22 @@ def t_delta(change: NDArray[np.float64], stderr: float, *, freedom: float, confi
     assert 0 < confidence < 1, confidence  # evaluate.confidence is checked with the rest of the configuration
     mean = float(change.mean())
     reach = float(stdtrit(freedom, (1 + confidence) / 2)) * stderr
-    equal = f"all {change.size} changes are equal, so their spread is unknown: the interval is a point, no certainty"
+    flat = f"the {change.size} changes show no spread, so nothing tells how sure this is: the interval is a point"
     return Delta(
         mean=mean,
         stderr=stderr,
         low=mean - reach,
         high=mean + reach,
         n=change.size,
-        p=student_p(mean, stderr, freedom=freedom, n=change.size),
+        p=student_p(mean, stderr, freedom=freedom),
         confidence=confidence,
-        note="" if stderr else equal,
+        note="" if stderr else flat,
     )
 
 
-def student_p(mean: float, stderr: float, *, freedom: float, n: int) -> float:
-    """Return the two-sided p of no change, of n changes with a mean and its standard error."""
+def student_p(mean: float, stderr: float, *, freedom: float) -> float:
+    """Return the two-sided p of no change, of a mean with its standard error."""
     if stderr > 0:
         return 2 * float(stdtr(freedom, -abs(mean) / stderr))
-    # Without spread there is no t; that all n fall on one side still has a chance of 2 / 2^n under no change.
-    return 1.0 if mean == 0 else 2 * 0.5**n
+    # Without spread there is no t; that all changes, or clusters, fall on one side still has a chance under no change.
+    return 1.0 if mean == 0 else float(2 * 0.5 ** (freedom + 1))

@@ -51,7 +51,7 @@ def perplexity_delta(
     reach = float(stdtrit(n - 1, (1 + confidence) / 2)) * stderr
     before = math.exp(float(base.sum() / tokens.sum()))
     low, middle, high = (before * math.expm1(end) for end in (mean - reach, mean, mean + reach))
-    p = student_p(mean, stderr, freedom=n - 1, n=n)
+    p = student_p(mean, stderr, freedom=n - 1)
     spread = (before + middle) * stderr
     return Delta(mean=middle, stderr=spread, low=low, high=high, n=n, p=p, confidence=confidence)
 

@@ -16,6 +16,7 @@ from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import PointRecord, ranked_points, seed_noise
 
 _MOST_WAITING = 4
+_LOPSIDED = 0.001  # how far the halves of an interval may differ and still be one number of three decimals
 
 
 def print_study(study: StudyRecord, console: Console) -> None:
@@ -70,7 +71,7 @@ def _budget_line(study: StudyRecord) -> str:
 
 
 def print_metrics(metrics: dict[str, float], console: Console) -> None:
-    """Print one trial's metrics: the adapted model, its base, and the change with the half-width of its interval.
+    """Print one trial's metrics: the adapted model, its base, and the change with its interval.
 
     Where it might have ended early, a sentence says how many steps it made and which weights it kept.
     """
@@ -81,7 +82,7 @@ def print_metrics(metrics: dict[str, float], console: Console) -> None:
         if "_delta" in name or name.endswith("_base") or "/delta" in name or name in {BEST_STEP, PLANNED_STEPS}:
             continue
         base = metrics.get(f"{name}_base")
-        change = _change(metrics, name) or ("" if base is None else f"{value - base:+.3f}")
+        change = _change(metrics, name, ends=True) or ("" if base is None else f"{value - base:+.3f}")
         table.add_row(name, "" if base is None else _number(base), _number(value), change)
     console.print(table)
     if BEST_STEP in metrics:
@@ -209,14 +210,17 @@ def _deltas(metrics: dict[str, float]) -> list[tuple[str, str]]:
     return [(label, name) for label, name in known if name in metrics]
 
 
-def _change(metrics: dict[str, float], name: str) -> str:
+def _change(metrics: dict[str, float], name: str, *, ends: bool = False) -> str:
+    """Return a change with half the width of its interval or, where the halves differ, with both ends."""
     prefix = name.removesuffix("/acc") + "/delta" if name.endswith("/acc") else f"{name}_delta"
     if prefix not in metrics:
         return ""
     text = f"{metrics[prefix]:+.3f}"
     low, high = metrics.get(f"{prefix}_low"), metrics.get(f"{prefix}_high")
-    # Intervals here are a mean with a reach to both sides, so the reach says all in half the room.
-    return text if low is None or high is None else f"{text} ±{(high - low) / 2:.3f}"
+    if low is None or high is None:
+        return text
+    lopsided = abs(low + high - 2 * metrics[prefix]) > _LOPSIDED
+    return f"{text} [{low:+.3f}, {high:+.3f}]" if ends and lopsided else f"{text} ±{(high - low) / 2:.3f}"
 
 
 def _base_line(trial: TrialRecord) -> str:
