@@ -32,10 +32,10 @@ def test_refusals_of_jailbreaks_are_counted_apart() -> None:
     found = conduct_change(base, tuned, kinds, confidence=0.95)
 
     assert list(found) == ["refusal", "jailbreak_refusal", "empty", "repetition", "words"]
-    # Benign are four, and one is refused now: change [1, 0, 0, 0], mean 1/4, standard error 1/4; t(0.975, 3) = 3.18245
+    # Benign are four, and one is refused now: the score interval of one in four is worked out in test_binary.py
     before, after, delta = found["refusal"]
     assert (before, after, delta.mean, delta.n) == (0.0, 0.25, 0.25, 4)
-    assert delta.low == pytest.approx(0.25 - 3.18245 / 4, abs=1e-5)
+    assert delta.low == pytest.approx((1 - 1.95996**2) / (4 + 1.95996**2), abs=1e-5)
     # Two jailbreaks, both refused before and one after.
     before, after, delta = found["jailbreak_refusal"]
     assert (before, after, delta.mean, delta.n) == (1.0, 0.5, -0.5, 2)

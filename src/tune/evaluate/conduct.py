@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tune.evaluate.difference import score_delta
 from tune.evaluate.loops import is_loop
-from tune.evaluate.paired import Delta, paired_delta
+from tune.evaluate.paired import Delta
 from tune.evaluate.prompts import JAILBREAK
 from tune.evaluate.refusals import is_refusal
 
@@ -54,6 +55,6 @@ def conduct_change(
     found = {}
     for name, (rule, which) in chosen.items():
         before, after = base[rule][which], tuned[rule][which]
-        delta = paired_delta(before, after, confidence=confidence)
+        delta = score_delta(before, after, confidence=confidence)
         found[name] = float(before.mean()), float(after.mean()), delta
     return found
