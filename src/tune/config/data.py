@@ -47,6 +47,12 @@ class Layout(StrEnum):
     question_answer = "question_answer"
     """`question` and `answer`."""
 
+    humaneval = "humaneval"
+    """`prompt`, `entry_point`, `test` and `canonical_solution`: a function to complete, with its tests."""
+
+    mbpp = "mbpp"
+    """`text` or `prompt`, `test_list` and `code`: a function that is described, with its tests."""
+
     columns = "columns"
     """The columns that data.columns.question and data.columns.answer name."""
 
@@ -62,6 +68,9 @@ class Metric(StrEnum):
 
     numeric = "numeric"
     """The last number of the reply equals the right one (the rule of GSM8K)."""
+
+    code = "code"
+    """The program passes its tests, which are run (rows of the layouts humaneval and mbpp)."""
 
 
 class Learn(StrEnum):

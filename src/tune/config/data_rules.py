@@ -7,6 +7,9 @@ from tune.config.data import Balance, DataConfig, DataFormat, Layout, Metric
 _OF_FILES = ("layout", "columns", "validation", "test")
 """Settings that have no effect on generated rows."""
 
+_WITH_TESTS = (DataFormat.files, DataFormat.hub)
+_LAYOUTS_WITH_TESTS = (Layout.auto, Layout.humaneval, Layout.mbpp)
+
 
 def impossible_data(data: DataConfig, *, searched: frozenset[str]) -> Iterator[str]:
     """Yield a sentence for every combination that cannot work.
@@ -23,6 +26,12 @@ def impossible_data(data: DataConfig, *, searched: frozenset[str]) -> Iterator[s
         yield (
             f"data.metrics has execution, which needs the tables of data=text_to_sql, but data.format={data.format}: "
             "use exact_match or numeric."
+        )
+    if Metric.code in data.metrics and (data.format not in _WITH_TESTS or data.layout not in _LAYOUTS_WITH_TESTS):
+        yield (
+            f"data.metrics has code, which needs rows with tests, but data.format={data.format} and "
+            f"data.layout={data.layout} have none: use data=jsonl or data=hub with data.layout=humaneval, mbpp or "
+            "auto, or another metric."
         )
     yield from _rows(data)
     yield from _training(data, searched)

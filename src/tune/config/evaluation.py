@@ -1,7 +1,9 @@
 """What is measured on the base and on the adapted model; part of the recipe (see tune.config.recipe)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from tune.config.code import CodeConfig
 
 
 class GeneralKnowledge(StrEnum):
@@ -65,6 +67,9 @@ class EvaluateConfig:
 
     confidence: float = 0.95
     """Probability that an interval is meant to cover. Between 0.5 and 1."""
+
+    code: CodeConfig = field(default_factory=CodeConfig)
+    """Limits of the programs that the metric code runs."""
 
     prompts: str | None = None
     """Fixed prompts that are answered before and after training: embedded, a file of one's own, or null for none.

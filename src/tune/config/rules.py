@@ -88,6 +88,9 @@ RANGES: dict[str, Range] = {
     "evaluate.prompts_max_new_tokens": _at_least(1),
     "evaluate.prompts_max_tokens": _at_least(16),
     "evaluate.confidence": Range(lambda value: 0.5 < value < 1, "between 0.5 and 1"),  # noqa: PLR2004
+    "evaluate.code.timeout_s": Range(lambda value: 1 <= value <= 600, "from 1 to 600"),  # noqa: PLR2004
+    "evaluate.code.memory_mib": Range(lambda value: 64 <= value <= 65536, "from 64 to 65536"),  # noqa: PLR2004
+    "evaluate.code.n_parallel": _at_least(1),
     "study.n_trials": _at_least(1),
     "study.seed": _at_least(0),
     "study.population": _at_least(2),

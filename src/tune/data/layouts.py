@@ -5,6 +5,7 @@ from typing import Any
 
 from tune.config.data import ColumnsConfig, Layout
 from tune.data.chat import conversation_of, messages_of
+from tune.data.programs import MBPP_KEYS, humaneval_turns, mbpp_turns
 from tune.data.rows import BadRow, Values, list_of, type_of
 from tune.errors import DataError, nearest
 from tune.examples import Message
@@ -17,6 +18,8 @@ NAMES = {
     Layout.sharegpt: "ShareGPT",
     Layout.prompt_completion: "prompt/completion",
     Layout.question_answer: "question/answer",
+    Layout.humaneval: "HumanEval",
+    Layout.mbpp: "MBPP",
     Layout.columns: "named columns",
 }
 """What the field calls them."""
@@ -27,8 +30,12 @@ NEEDED = {
     Layout.sharegpt: ("conversations",),
     Layout.prompt_completion: ("prompt", "completion"),
     Layout.question_answer: ("question", "answer"),
+    Layout.humaneval: ("prompt", "entry_point", "test", "canonical_solution"),
+    Layout.mbpp: ("test_list", "code"),
 }
 """The keys that tell a layout, and that every row of it has."""
+
+_OPTIONAL = {Layout.alpaca: ("input",), Layout.mbpp: MBPP_KEYS}
 
 
 def settled(layout: Layout, columns: ColumnsConfig) -> Layout:
@@ -81,7 +88,7 @@ def detected(values: Values) -> Layout:
 
 def keys_read(layout: Layout) -> set[str]:
     """Return the keys that a layout has of its own."""
-    return {*NEEDED.get(layout, ()), *({"input"} if layout is Layout.alpaca else ())}
+    return {*NEEDED.get(layout, ()), *_OPTIONAL.get(layout, ())}
 
 
 def turns_of(values: Values, layout: Layout, columns: ColumnsConfig) -> list[Message]:
@@ -160,6 +167,8 @@ _TURNS: Mapping[Layout, Callable[[Values], list[Message]]] = {
     Layout.sharegpt: lambda values: conversation_of(values["conversations"], key="conversations"),
     Layout.prompt_completion: _prompt_completion,
     Layout.question_answer: lambda values: _pair(_text(values, "question"), _answer(values, "answer")),
+    Layout.humaneval: humaneval_turns,
+    Layout.mbpp: mbpp_turns,
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from tune.config.data import ColumnsConfig, Layout
 from tune.data.chat import TOOL_KEYS, divided
 from tune.data.layouts import NAMES, detected, keys_read, named_value, turns_of
+from tune.data.programs import tests_of
 from tune.data.rows import BadRow, Row, Values, list_of
 from tune.errors import DataError
 from tune.examples import Example
@@ -82,11 +83,12 @@ class Reading:
         self._keys.update(values)
         if self.layout in _TURNS:
             self._turn_keys.update(*values[_TURNS[self.layout]])
+        kept = {self._kept: named_value(values, "data.balance.column", self._kept)} if self._kept else {}
         return Example(
             id=identity,
             messages=messages,
             answer=answer,
-            extra={self._kept: named_value(values, "data.balance.column", self._kept)} if self._kept else {},
+            extra=kept | tests_of(values, self.layout),
             label=named_value(values, "data.columns.label", columns.label) if columns.label else None,
             group=named_value(values, "data.columns.group", columns.group) if columns.group else None,
         )

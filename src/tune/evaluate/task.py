@@ -6,15 +6,28 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tune.config.code import CodeConfig
 from tune.config.data import Metric
 from tune.evaluate import sql
+from tune.evaluate.code import score_code
 from tune.examples import Example
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
-def score_replies(examples: Sequence[Example], replies: Sequence[str], metric: Metric) -> NDArray[np.float64]:
-    """Return (N,) the score of each reply, 0 or 1."""
+def score_replies(
+    examples: Sequence[Example], replies: Sequence[str], metric: Metric, *, code: CodeConfig | None = None
+) -> NDArray[np.float64]:
+    """Return (N,) the score of each reply, 0 or 1.
+
+    Args:
+        examples: What was asked.
+        replies: What the model said to each.
+        metric: How an answer is scored.
+        code: Limits of the programs that the metric code runs; without it the usual ones.
+    """
+    if metric is Metric.code:
+        return np.array([float(score.right) for score in score_code(examples, replies, code or CodeConfig())])
     score = {Metric.execution: _execution, Metric.exact_match: _exact_match, Metric.numeric: _numeric}[metric]
     return np.array([float(score(e, reply)) for e, reply in zip(examples, replies, strict=True)])
 

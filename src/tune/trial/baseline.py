@@ -8,8 +8,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tune import paths
+from tune.config.data import Metric
 from tune.config.digest import digest
 from tune.config.schema import Config
+from tune.evaluate.code import code_digest
 from tune.files import write_json
 from tune.trial.measure import Measured
 from tune.trial.task import Task
@@ -27,6 +29,7 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
         ends: Tokens at which a reply stops.
     """
     evaluate, data = config.evaluate, config.data
+    programs = {"code": code_digest(task.splits.validation, evaluate.code)} if Metric.code in data.metrics else {}
     return digest(
         {
             "version": 1,
@@ -44,6 +47,7 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
             "n_shot": evaluate.n_shot,
             "form": evaluate.form,
             "batch_sizes": [evaluate.batch_size, evaluate.generation_batch_size],
+            **programs,
         }
     )
 

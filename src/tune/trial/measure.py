@@ -94,7 +94,7 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
         on_progress=lambda done, total: on("answers", done, total),
     )
     surprise = _surprise(model, tokenizer, config, tokens, on=lambda done, total: on("perplexity", done, total))
-    scores = {metric.value: score_replies(asked, replies, metric) for metric in config.data.metrics}
+    scores = {metric.value: score_replies(asked, replies, metric, code=evaluate.code) for metric in config.data.metrics}
     ids = {"task": tuple(example.id for example in asked)}
     if task.bank is not None:
         give_back_freed()

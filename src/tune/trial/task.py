@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tune.config.data import Metric
 from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
 from tune.config.schema import Config
 from tune.data.listener import Listener
 from tune.data.load import embedded_texts, load_splits
 from tune.data.splits import Splits
+from tune.evaluate.code import check_tests
+from tune.evaluate.code_jail import check_jail
 from tune.evaluate.items import draw_items
 from tune.evaluate.prompts import Prompt, read_prompts
 from tune.evaluate.questions import Question, QuestionBank, check_shots, read_hub_mmlu, read_mmlu, read_probe
@@ -48,7 +51,8 @@ def read_task(config: Config, listener: Listener | None = None) -> Task:
 
     Raises:
         ConfigError: The model's folder or a setting of the evaluation is not usable.
-        DataError: A data file is missing, broken, or holds too little.
+        DataError: A data file is missing, broken, or holds too little; or programs are to be run and have no tests.
+        EvaluationError: Programs are to be run, and this machine cannot shut them in.
     """
     check_source(config.model)
     bank = _bank(config.evaluate)
@@ -57,6 +61,9 @@ def read_task(config: Config, listener: Listener | None = None) -> Task:
     questions = {bank.name: [_asked(question) for question in bank.test]} if bank else {}
     prompts = read_prompts(config.evaluate.prompts) if config.evaluate.prompts else ()
     splits = load_splits(config.data, questions=questions, listener=listener)
+    if Metric.code in config.data.metrics:
+        check_tests(splits.validation)
+        check_jail(config.evaluate.code)
     return Task(splits=splits, bank=bank, prompts=prompts)
 
 
