@@ -1,7 +1,7 @@
 """The command line: which command, on what, with which overrides; and which exit code.
 
-0 done, 1 failed, 2 the user's mistake, 130 interrupted. Nothing heavy is imported
-before a command needs it, so help and mistakes come back at once.
+0 done, 1 failed, 2 the user's mistake, 3 finished but nothing may be shipped, 130 interrupted.
+Nothing heavy is imported before a command needs it, so help and mistakes come back at once.
 """
 
 import os
@@ -21,6 +21,7 @@ tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it
   python -m tune data [key=value …]            what is learned: rows, what is taken out and why, splits, tokens
   python -m tune report NAME [report.format=json]
                                                print a study again
+  python -m tune finals NAME                   score the best trials on the test split (a study does so at its end)
   python -m tune status NAME                   how far it is, and who runs what
   python -m tune stop NAME                     finish the trials that run, start none
   python -m tune doctor NAME [doctor.fix=true] what does not agree between storage, MLflow and disk

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from tune.config.schema import Config
 from tune.words import Words, name_and_files, no_names, one_name
 
+_NOTHING_TO_SHIP = 3
+
 
 def _run(words: Words) -> int:
     from tune.config import rules
@@ -36,7 +38,14 @@ def _study(config: Config) -> int:
 
     study = run_study(config)
     print_end(study, config.track)
-    return 0 if study.ranked() or study.is_out_of_budget else 1
+    if not study.ranked() and not study.is_out_of_budget:
+        return 1
+    return _verdict_code(study.verdict.verdict if study.verdict else None, config)
+
+
+def _verdict_code(verdict: str | None, config: Config) -> int:
+    """Return 3 where nothing may be shipped and the user asked to be told so."""
+    return _NOTHING_TO_SHIP if config.study.require_verdict and verdict != "SHIP" else 0
 
 
 def _data(words: Words) -> int:
@@ -77,6 +86,18 @@ def _report(words: Words) -> int:
 
     config = compose(words.overrides, config_dir=words.config_dir)
     print_report(read_study(one_name(words), config), config.report.format)
+    return 0
+
+
+def _finals(words: Words) -> int:
+    from tune.config.compose import compose
+    from tune.report.command import print_report
+    from tune.study.finals import is_part_of_study, run_finals
+
+    config = compose(words.overrides, config_dir=words.config_dir)
+    study = run_finals(one_name(words), config)
+    if not is_part_of_study():
+        print_report(study, config.report.format)
     return 0
 
 
@@ -208,6 +229,7 @@ COMMANDS: dict[str, Callable[[Words], int]] = {
     "plan": _plan,
     "data": _data,
     "report": _report,
+    "finals": _finals,
     "config": _config,
     "fetch": _fetch,
     "status": _status,

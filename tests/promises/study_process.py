@@ -23,7 +23,7 @@ from tune.study.visit import read_study
 from tune.track.mlflow_store import MlflowStore
 from tune.track.recorder import RunRecord
 
-SMALL = ["data.n_train=16", "data.n_validation=4", "data.n_test=2", "data.max_new_tokens=8"]
+SMALL = ["data.n_train=16", "data.n_validation=4", "data.n_test=2", "data.max_new_tokens=8", "evaluate.finalists=0"]
 CONF = Path(__file__).parent / "conf"
 CELLS = [
     *("--config-dir", str(CONF), "+sweep=cells", "model=tiny", *SMALL, "data.n_train=40", "evaluate.general=none"),

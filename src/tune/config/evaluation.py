@@ -47,6 +47,9 @@ class EvaluateConfig:
     items_seed: int = 0
     """Draws which questions; the base and every trial are asked the same. At least 0."""
 
+    finalists: int = 3
+    """Best trials of a study that are scored once on the untouched test split, for its verdict; 0 for none."""
+
     finalists_full: bool = True
     """Ask the finalists everything: all questions, all items of evaluate.tasks, all documents of the corpus."""
 

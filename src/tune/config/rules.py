@@ -82,6 +82,7 @@ RANGES: dict[str, Range] = {
     "evaluate.limit": _at_least(1),
     "evaluate.items": _at_least(1),
     "evaluate.items_seed": _at_least(0),
+    "evaluate.finalists": _at_least(0),
     "evaluate.n_shot": _at_least(0),
     "evaluate.batch_size": _at_least(1),
     "evaluate.generation_batch_size": _at_least(1),

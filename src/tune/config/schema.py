@@ -86,6 +86,9 @@ class StudyConfig:
     free_gib: float = 0.5
     """No trial is started while the disk of the runs folder has less room than this. At least 0."""
 
+    require_verdict: bool = False
+    """End with exit code 3 where nothing may be shipped: the verdict is NO or INSUFFICIENT. Of a single trial too."""
+
     retries: RetriesConfig = field(default_factory=RetriesConfig)
 
 

@@ -67,6 +67,17 @@ class Beside:
             for name, parameter in self.choice.parameters.items():
                 parameter.copy_(tensors[name])
 
+    def leave(self, network: Any) -> None:
+        """Let the network keep what was learned as plain weights in the base's format; nothing can be restored."""
+        from torch.nn.utils import parametrize
+
+        for module, own in self._holders:
+            for name in own:
+                if parametrize.is_parametrized(module, name):
+                    parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+        if self.choice.shares:
+            network.tie_weights()
+
     def note(self) -> str:
         """Return the words for the user: what is trained in full, and how much that is."""
         n_biases = sum(name.endswith(".bias") for name in self.choice.parameters)

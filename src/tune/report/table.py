@@ -12,6 +12,7 @@ from tune.config.metrics import BEST_STEP, MADE_STEPS, PLANNED_STEPS
 from tune.report.columns import Column, print_fitting
 from tune.report.front import front_of
 from tune.report.guards import guard_column, guard_lines
+from tune.report.verdict import print_verdict
 from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import PointRecord, ranked_points, seed_noise
 
@@ -44,6 +45,7 @@ def print_study(study: StudyRecord, console: Console) -> None:
         console.print(line)
     for note in sorted({note for trial in study.trials for note in trial.notes}):
         console.print(f"note: {note}")
+    print_verdict(study, console)
 
 
 def _print_leaderboard(

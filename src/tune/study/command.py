@@ -15,6 +15,7 @@ from tune.data.splits import Splits
 from tune.disk import refuse_network_disk
 from tune.errors import AssetError, ConfigError, TuneError, nearest
 from tune.study.database import sqlite_file, storage_url, unless_away
+from tune.study.finals import are_due, run_finals_apart
 from tune.study.needs import refuse_missing
 from tune.study.progress import Screen
 from tune.study.record import send_what_waits
@@ -97,7 +98,7 @@ def run_study(config: Config) -> StudyRecord:
     folder = StudyFolder(runs=runs, name=study_name(config))
     now = snapshot(study, folder)
     screen.summary(summary(config, space, runs, splits, how_far=state(now, is_new=is_new)), title=study_name(config))
-    if now.done >= now.n_trials and study.user_attrs.get(_SETTLED):
+    if now.done >= now.n_trials and study.user_attrs.get(_SETTLED) and not are_due(now, config):
         return now
     if now.done < now.n_trials:
         check_room(runs, config)
@@ -118,7 +119,12 @@ def _supervise(study: Any, config: Config, folder: StudyFolder, screen: Screen, 
         recorder.text("data.json", splits.to_json())
         with screen:
             now = Supervisor(study=study, config=config, runs=folder.runs, store=store, watcher=screen).run()
+        if are_due(now, config):
+            run_finals_apart(study, config, folder)
+            now = snapshot(study, folder)
         recorder.metrics(_best(now))
+        if now.verdict:
+            recorder.tags({"tune.verdict": now.verdict.verdict, "tune.reasons": " · ".join(now.verdict.reasons)})
         status = parent_status(now)
     except TuneError:
         raise  # it pauses: the same command goes on

@@ -116,10 +116,16 @@ class Crew:
         return " ".join(line.strip() for line in lines[-_LOG_LINES - 1 :]).strip()
 
     def _environment(self, slot: int) -> dict[str, str]:
-        # An address on the command line could be read by everybody on the machine, and may hold a password.
-        place = {} if is_default(self.config) else {VARIABLE: storage_url(self.config, self.runs)}
-        own = {SUPERVISOR: str(os.getpid())}
-        return os.environ | thread_variables(n_threads(self.config)) | gpu_variables(slot) | own | place
+        own = {SUPERVISOR: str(os.getpid())} | place_variables(self.config, self.runs)
+        return os.environ | thread_variables(n_threads(self.config)) | gpu_variables(slot) | own
+
+
+def place_variables(config: Config, runs: Path) -> dict[str, str]:
+    """Return what tells a process where the study's database is.
+
+    An address on the command line could be read by everybody on the machine, and may hold a password.
+    """
+    return {} if is_default(config) else {VARIABLE: storage_url(config, runs)}
 
 
 def how_it_ended(returncode: int) -> str:

@@ -17,7 +17,9 @@ from tune.study.budget import budget_s, spent_s
 from tune.study.database import is_default, open_storage, shown, storage_url
 from tune.study.lock import study_lock
 from tune.study.space import Space, grid, meant, read_space
+from tune.track.finals import FinalRecord, VerdictRecord
 from tune.track.records import ObjectiveRecord, StudyRecord, TrialRecord
+from tune.track.repeats import finalists
 
 _FREE = (
     "study.n_trials",
@@ -35,9 +37,18 @@ _FREE = (
     "clean.",
     "sheet.",
     "sweep.question",
+    "evaluate.finalists",
+    "study.require_verdict",
     "sweep.seeds",
 )
 """Keys that may differ when a study goes on: they do not change what a trial is."""
+
+
+FINAL = "final:"
+"""Attribute of a study with what a finalist scored; the trial's number stands behind it."""
+
+VERDICT = "verdict"
+"""Attribute of a study with what may be said at its end, and of which finalists."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,7 +164,7 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
     )
     space, attempts = read_space(config), study.get_trials(deepcopy=False)
     trials = [_trial(t, config, space, folder) for t in attempts if not superseded(t) and not rejected(t)]
-    return StudyRecord(
+    now = StudyRecord(
         name=study.study_name,
         question=config.sweep.question,
         metric=first.metric,
@@ -169,6 +180,16 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
         spent_s=spent_s(study),
         trials=tuple(sorted(trials, key=lambda trial: trial.number)),
     )
+    return _with_verdict(now, study, config) if now.done >= now.n_trials else now
+
+
+def _with_verdict(now: StudyRecord, study: Any, config: Config) -> StudyRecord:
+    """Return a study whose trials have ended with what its best ones scored on the test split."""
+    attrs, best = study.user_attrs, tuple(trial.number for trial in finalists(now, config.evaluate.finalists))
+    scored = [attrs[f"{FINAL}{number}"] for number in best if f"{FINAL}{number}" in attrs]
+    kept = attrs.get(VERDICT, {})  # of another set of finalists, where the study went on since
+    verdict = VerdictRecord.from_json(kept["said"]) if kept.get("of") == list(best) else None
+    return replace(now, finalists=best, finals=tuple(map(FinalRecord.from_json, scored)), verdict=verdict)
 
 
 def _trial(trial: Any, config: Config, space: Space, folder: StudyFolder) -> TrialRecord:

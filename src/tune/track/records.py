@@ -7,6 +7,7 @@ from typing import Any
 
 from tune.config.guards import GuardConfig, Judged, judge_all
 from tune.track.dominance import layers
+from tune.track.finals import FinalRecord, VerdictRecord
 
 ENDED = ("complete", "pruned", "infeasible", "failed")
 STATES = ("waiting", "running", *ENDED)
@@ -104,6 +105,15 @@ class StudyRecord:
 
     guards: tuple[GuardConfig, ...] = ()
     """How far changes may go; what keeps them comes first."""
+
+    finalists: tuple[int, ...] = ()
+    """Trials that are scored on the test split, best first."""
+
+    finals: tuple[FinalRecord, ...] = ()
+    """What they scored, as far as they have been."""
+
+    verdict: VerdictRecord | None = None
+    """What may be said at its end; None before it."""
 
     seeds: tuple[int, ...] = ()
     """Seeds that every point is to be run with; none where each has the trial's own."""
@@ -216,6 +226,8 @@ class StudyRecord:
             "spent_s": self.spent_s,
             "states": self.counts(),
             "run_id": self.run_id,
+            "verdict": asdict(self.verdict) if self.verdict else None,
+            "finals": [final.to_json() for final in self.finals],
             "trials": trials,
         }
 

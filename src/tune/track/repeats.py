@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tune.config.guards import Judged
 from tune.track.records import StudyRecord, TrialRecord
 
 _LEAST_SEEDS = 2
@@ -91,6 +92,15 @@ def best_points(study: StudyRecord) -> list[PointRecord]:
     if not study.others:
         return points[:1]
     return [point for point, depth in zip(points, _depths(study, points), strict=True) if depth == 0]
+
+
+def finalists(study: StudyRecord, n: int) -> list[TrialRecord]:
+    """Return the trials that are scored on the test split, best first: of the best n points, each one's first.
+
+    What breaks a guard on the validation split is none of them.
+    """
+    allowed = [point.trials[0] for point in ranked_points(study) if study.judged(point.means()) is not Judged.failed]
+    return allowed[:n]
 
 
 def front_to_json(study: StudyRecord) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def run_trial(
     tokens = prepare_tokens(config, task.splits, bench.folder, Silent())
     check_positions(config, base, task, tokens)
     meter = Meter(base.device)
-    baseline, measure_base = _baseline(config, bench, on)
+    baseline, measure_base = baseline_of(config, bench, on)
     with meter.phase("base"):
         baseline.measure_if_free(measure_base)
     recorder.tags({f"tune.data.{name}": value for name, value in task.splits.digests.items()})
@@ -171,7 +171,7 @@ def _training(adapted: adapt.Adapted, fitted: Fitted) -> dict[str, float]:
     }
 
 
-def _baseline(config: Config, bench: Bench, on: Progress) -> tuple[Baseline, Callable[[], Measured]]:
+def baseline_of(config: Config, bench: Bench, on: Progress) -> tuple[Baseline, Callable[[], Measured]]:
     """Return the base's scores in the cache, and what measures them where they are not there."""
     base = bench.base
     name = fingerprint(

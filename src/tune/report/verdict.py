@@ -1,0 +1,83 @@
+"""The end of a study: what its best trials scored on the test split, and what may be said."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tune.track.finals import FORMS, FinalRecord, FormRecord
+from tune.track.records import StudyRecord
+
+_STYLE = {"SHIP": "bold green", "NO": "bold red", "INSUFFICIENT": "bold yellow"}
+_SHOWN = (
+    ("task change", "task/score_delta"),
+    ("probe change", "general/probe/delta"),
+    ("probe log-prob", "general/probe/logprob_delta"),
+    ("MMLU change", "mmlu/delta"),
+    ("MMLU log-prob", "mmlu/logprob_delta"),
+)
+
+
+def print_verdict(study: StudyRecord, console: Console) -> None:
+    """Print the finals and the verdict; nothing before a study has them."""
+    if study.finals:
+        _print_finals(study, console)
+    if study.verdict is None:
+        if study.done >= study.n_trials and study.ranked():
+            console.print(
+                f"\nNo verdict: nothing was scored on the test split. python -m tune finals {study.name} does it."
+            )
+        return
+    about = "" if study.verdict.trial is None else f"  trial {study.verdict.trial}"
+    word = study.verdict.verdict
+    console.print(Text.assemble("\nverdict: ", (word, _STYLE[word]), about))
+    for reason in study.verdict.reasons:
+        console.print(f"  {reason}", soft_wrap=True)
+    for sentence in study.verdict.enough:
+        console.print(f"enough: {sentence}", soft_wrap=True)
+
+
+def _print_finals(study: StudyRecord, console: Console) -> None:
+    n = max(final.n_examples for final in study.finals)
+    percent = round(study.confidence * 100)
+    console.print(
+        f"\nThe best on the test split: {n} examples that nothing was chosen by, changes with {percent} % intervals"
+    )
+    forms = [form for final in study.finals for form in final.forms.values()]
+    shown = [(head, metric) for head, metric in _SHOWN if any(metric in form.metrics for form in forms)]
+    guards = [guard.metric for guard in study.guards if guard.metric not in {metric for _, metric in shown}]
+    columns = [*shown, *((metric, metric) for metric in guards)]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("trial", "form", "task/score", *(head for head, _ in columns), "verdict"):
+        table.add_column(head, no_wrap=True)
+    for final in study.finals:
+        for row in _rows(final, [metric for _, metric in columns]):
+            table.add_row(*row)
+    if forms:
+        console.print(table)
+    for final in study.finals:
+        for line in _notes(final):
+            console.print(line, soft_wrap=True)
+
+
+def _rows(final: FinalRecord, changes: Sequence[str]) -> Iterator[list[str]]:
+    for name in FORMS:
+        if form := final.forms.get(name):
+            cells = [_change(form, metric) for metric in changes]
+            yield [str(final.trial), name, f"{form.metrics['task/score']:.3f}", *cells, form.verdict]
+
+
+def _notes(final: FinalRecord) -> Iterator[str]:
+    if final.note:
+        yield f"trial {final.trial}: {final.note}"
+    if final.failure:
+        yield f"trial {final.trial} could not be scored on the test split: {final.failure}"
+
+
+def _change(form: FormRecord, metric: str) -> str:
+    if metric not in form.metrics:
+        return ""
+    text = f"{form.metrics[metric]:+.3f}"
+    low, high = form.metrics.get(f"{metric}_low"), form.metrics.get(f"{metric}_high")
+    return text if low is None or high is None else f"{text} [{low:+.3f}, {high:+.3f}]"

@@ -1,0 +1,186 @@
+"""The last step of a study: its best trials on the untouched test split, and the verdict.
+
+The search has seen the validation split only, and chose by it, so what it says of the winner flatters it. Here the
+winner and the runners-up are scored once on examples that nothing was chosen by, in a process of their own.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from typing import Any
+
+from tune import paths
+from tune.config.compose import to_yaml
+from tune.config.digest import digest
+from tune.config.evaluation import EvaluateConfig
+from tune.config.schema import Config
+from tune.errors import AssetError, DataError, StudyError, TrialError, TuneError
+from tune.files import write_json
+from tune.study.apart import enough
+from tune.study.crew import place_variables
+from tune.study.heart import SUPERVISOR, die_with_supervisor
+from tune.study.leftovers import remove
+from tune.study.machine import gpu_variables, n_cores, thread_variables
+from tune.study.space import configured
+from tune.study.storage import FINAL, VERDICT, StudyFolder, load_study, snapshot, stored_config
+from tune.study.verdict import final_to_json, judged_final, study_verdict
+from tune.track.buffer import buffered_run
+from tune.track.finals import FinalRecord
+from tune.track.output import print_no_secrets
+from tune.track.place import open_store
+from tune.track.records import StudyRecord, TrialRecord
+from tune.track.repeats import finalists
+from tune.trial.bar import Bar
+from tune.trial.failure import failure
+
+FILE = "final.json"
+"""In a trial's folder: its scores on the test split, example by example."""
+
+_SEND_S = 30.0
+_MERGED = "merged"
+
+
+def are_due(study: StudyRecord, config: Config) -> bool:
+    """Return whether a study that has ended is still to be judged."""
+    is_wanted = config.evaluate.finalists > 0 and bool(study.ranked())
+    return is_wanted and study.done >= study.n_trials and study.verdict is None
+
+
+def run_finals_apart(study: Any, config: Config, folder: StudyFolder) -> None:
+    """Score the finalists in a process of its own, with all cores; return when it has ended.
+
+    Raises:
+        StudyError: It could not be done; the reason was printed.
+        KeyboardInterrupt: Somebody asked to stop; finalists that were scored stay scored.
+    """
+    own = thread_variables(config.workers.threads or n_cores()) | gpu_variables(0) | {SUPERVISOR: str(os.getpid())}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tune", "finals", study.study_name, f"track.folder='{folder.runs}'"],
+        start_new_session=True,
+        env=os.environ | own | place_variables(config, folder.runs),
+    )
+    try:
+        code = process.wait()
+    except BaseException:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        raise
+    if code:
+        msg = (
+            f"the best trials of {study.study_name} could not be scored on the test split; the reason stands above. "
+            f"All trials are kept: python -m tune finals {study.study_name} tries again."
+        )
+        raise StudyError(msg)
+
+
+def is_part_of_study() -> bool:
+    """Return whether this process was started by the study's own, which prints the report."""
+    return SUPERVISOR in os.environ
+
+
+def run_finals(name: str, config: Config) -> StudyRecord:
+    """Score a study's finalists on the test split, where that was not done before, and judge the study.
+
+    Raises:
+        StudyError: There is no such study, or it has no complete trial.
+    """
+    print_no_secrets()
+    runs = paths.runs_dir(config.track.folder)
+    study, folder = load_study(name, config, runs), StudyFolder(runs=runs, name=name)
+    _stop_cleanly()
+    own = _with_finalists(study, config)
+    now = snapshot(study, folder)
+    if now.done < now.n_trials:
+        msg = (
+            f"{now.n_trials - now.done} of {now.n_trials} trials of {name} have not ended, and the test split is "
+            "looked at once, when the best ones are known. Give the study's command again, or end it with a smaller "
+            "study.n_trials."
+        )
+        raise StudyError(msg)
+    if not now.ranked():
+        msg = f"the study {name} has no complete trial, so there is nothing to score. Go on with it: +sweep=…"
+        raise StudyError(msg)
+    with folder.lock("finals"), Bar() as bar:
+        remove(folder.path / _MERGED)
+        for trial in finalists(now, own.evaluate.finalists):
+            _score(trial, study, own, folder, bar)
+        remove(folder.path / _MERGED)
+        now = snapshot(study, folder)
+        judged = replace(study_verdict(now), enough=tuple(enough(now, own, folder)))
+        study.set_user_attr(VERDICT, {"of": list(now.finalists), "said": asdict(judged)})
+    return snapshot(study, folder)
+
+
+def _score(trial: TrialRecord, study: Any, config: Config, folder: StudyFolder, bar: Bar) -> None:
+    """Score one finalist, unless it has been; what goes wrong is written down and said in the verdict."""
+    own = replace(configured(config, trial.parameters), seed=trial.seed)
+    about = f"test split: trial {trial.number}"
+    try:
+        record = _scored(trial, own, study, folder, bar)
+    except (AssetError, DataError, TrialError, MemoryError, RuntimeError) as error:
+        why = str(error) if isinstance(error, TuneError) else failure(error).message
+        bar.announce(f"{about} could not be scored: {why}")
+        record = FinalRecord(trial=trial.number, n_examples=0, forms={}, failure=why)
+    if record:
+        study.set_user_attr(f"{FINAL}{trial.number}", record.to_json())
+        _publish(record, trial, folder, config)
+
+
+def _scored(trial: TrialRecord, own: Config, study: Any, folder: StudyFolder, bar: Bar) -> FinalRecord | None:
+    """Return what a finalist scored, or None where that is known already."""
+    from tune.trial.finals import final_task, score_final
+    from tune.trial.task import model_folder
+
+    task, place = final_task(own), folder.trial(trial.number)
+    asked = replace(own.evaluate, finalists=0)
+    key = digest([own.model, own.quantization, own.lora, own.data, asked, dict(task.splits.digests)])
+    known = study.user_attrs.get(f"{FINAL}{trial.number}")
+    if known and known["key"] == key and (place / FILE).is_file():
+        return None
+    about = f"test split: trial {trial.number}"
+    bar.announce(f"{about} is scored as it was saved and as it would be deployed, {len(task.splits.test)} examples")
+    final = score_final(
+        own,
+        task,
+        adapter=place / "adapter",
+        model=model_folder(own, announce=bar.announce),
+        work=folder.path / _MERGED,
+        on=lambda phase, done, total: bar.on(f"{about} {phase}", done, total),
+    )
+    record = judged_final(final, own, trial=trial.number, key=key)
+    write_json(place / FILE, final_to_json(final, record))
+    return record
+
+
+def _publish(record: FinalRecord, trial: TrialRecord, folder: StudyFolder, config: Config) -> None:
+    """Let the trial's run show what it scored on the test split."""
+    if trial.run_id is None:
+        return  # MLflow was away when it ran; doctor says so
+    place = folder.trial(trial.number)
+    store = open_store(config.track, folder.runs)
+    store.prepare()
+    recorder = buffered_run(store, place, name=folder.name, study_run_id=None, tags={}, run_id=trial.run_id)
+    for form, found in record.forms.items():
+        recorder.metrics({f"final/{form}/{name}": value for name, value in found.metrics.items()})
+    recorder.tags({"tune.verdict": record.decisive.verdict if record.decisive else "INSUFFICIENT"})
+    if (place / FILE).is_file():
+        recorder.artifact(place / FILE)
+    recorder.close(_SEND_S)
+
+
+def _with_finalists(study: Any, config: Config) -> Config:
+    """Return the study's configuration, with as many finalists as this command asks for, or as are usual."""
+    own, asked = stored_config(study), config.evaluate.finalists
+    if own.evaluate.finalists and asked == EvaluateConfig().finalists:
+        return own
+    own = replace(own, evaluate=replace(own.evaluate, finalists=asked))
+    study.set_user_attr("config", to_yaml(own))
+    return own
+
+
+def _stop_cleanly() -> None:
+    """End with KeyboardInterrupt where this process is asked to stop, or its supervisor dies."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    die_with_supervisor()

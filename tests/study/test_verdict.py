@@ -1,0 +1,106 @@
+"""What may be said of a study by its finalists, from records written by hand."""
+
+import dataclasses
+
+import pytest
+
+from tests.report.test_table import STUDY, printed, trial
+from tune.config.guards import GuardConfig
+from tune.study.verdict import study_verdict
+from tune.track.finals import ADAPTER, DEPLOYED, FinalRecord, FormRecord
+from tune.track.records import StudyRecord
+
+
+def form(verdict: str, p: float = 0.001, why: str = "the task is better") -> FormRecord:
+    metrics = {"task/score": 0.5, "task/score_delta": 0.25, "task/score_delta_low": 0.1, "task/score_delta_high": 0.4}
+    return FormRecord(metrics=metrics, verdict=verdict, reasons=(why,), more_examples=None, p=p)
+
+
+def final(number: int, verdict: str, p: float = 0.001, *, adapter: str | None = None) -> FinalRecord:
+    forms = {ADAPTER: form(adapter or verdict, p, "as an adapter"), DEPLOYED: form(verdict, p, f"{verdict} because")}
+    return FinalRecord(trial=number, n_examples=64, forms=forms)
+
+
+def study(*finals: FinalRecord) -> StudyRecord:
+    numbers = tuple(one.trial for one in finals)
+    trials = tuple(trial(number, rank=4, score=0.5) for number in numbers)
+    return dataclasses.replace(STUDY, trials=trials, n_trials=len(trials), finalists=numbers, finals=finals)
+
+
+def test_the_winner_was_named_before_so_its_own_verdict_stands() -> None:
+    # Corrected over three it would not hold at 90 %: 3 x 0.05 = 0.15.
+    said = study_verdict(study(final(3, "SHIP", 0.05), final(1, "NO"), final(2, "SHIP")))
+
+    assert (said.verdict, said.trial, said.reasons) == ("SHIP", 3, ("SHIP because",))
+
+
+def test_a_runner_up_has_to_hold_after_the_correction() -> None:
+    # Holm over (0.9, 0.04): 0.04 x 2 = 0.08 holds at 90 %, and (0.9, 0.06): 0.12 does not.
+    holds = study_verdict(study(final(3, "NO", 0.9), final(1, "SHIP", 0.04)))
+    fails = study_verdict(study(final(3, "NO", 0.9), final(1, "SHIP", 0.06)))
+
+    assert (holds.verdict, holds.trial) == ("SHIP", 1)
+    assert holds.reasons[:2] == (
+        "trial 3, the best on validation, may not be shipped (NO): NO because",
+        "trial 1 may, also after Holm's correction over 2 finalists (p = 0.08)",
+    )
+    assert (fails.verdict, fails.trial) == ("INSUFFICIENT", 3)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "word"),
+    [(("NO", "NO"), "NO"), (("NO", "INSUFFICIENT"), "INSUFFICIENT"), (("INSUFFICIENT", "NO"), "INSUFFICIENT")],
+)
+def test_no_is_said_where_all_say_no(verdicts: tuple[str, str], word: str) -> None:
+    said = study_verdict(study(final(0, verdicts[0]), final(1, verdicts[1])))
+
+    assert (said.verdict, said.trial) == (word, 0)
+    assert said.reasons[0] == f"{verdicts[0]} because"
+    assert said.reasons[-1] == f"trial 1, a runner-up: {verdicts[1]}; {verdicts[1]} because"
+
+
+def test_what_is_served_decides_and_the_better_form_is_named() -> None:
+    said = study_verdict(study(final(0, "INSUFFICIENT", adapter="SHIP")))
+
+    assert said.verdict == "INSUFFICIENT"
+    assert said.reasons[-1] == (
+        "merged into the weights it is INSUFFICIENT, and as an adapter beside the base SHIP (as an adapter): serve it "
+        "unmerged"
+    )
+
+
+def test_a_finalist_that_could_not_be_scored_says_nothing() -> None:
+    lost = FinalRecord(trial=0, n_examples=0, forms={}, failure="its adapter is not there.")
+
+    said = study_verdict(study(lost))
+
+    assert said.verdict == "INSUFFICIENT"
+    assert said.reasons == ("it could not be scored on the test split: its adapter is not there.",)
+
+
+def test_a_study_whose_every_trial_breaks_a_guard_is_a_no() -> None:
+    guarded = dataclasses.replace(study(), guards=(GuardConfig(metric="mmlu/delta", at_least=-0.02),))
+
+    assert study_verdict(guarded).verdict == "NO"
+    assert (
+        "every trial breaks a guard on the validation split (mmlu/delta ≥ -0.02)" in study_verdict(guarded).reasons[0]
+    )
+
+
+def test_the_report_ends_with_the_finals_and_the_verdict() -> None:
+    ended = study(final(0, "SHIP"), final(1, "NO"))
+    ended = dataclasses.replace(ended, verdict=dataclasses.replace(study_verdict(ended), enough=("Take rank=4.",)))
+
+    lines = [" ".join(line.split()) for line in printed(study=ended).splitlines()]
+
+    assert "The best on the test split: 64 examples that nothing was chosen by, changes with 90 % intervals" in lines
+    assert "0 deployed 0.500 +0.250 [+0.100, +0.400] SHIP" in lines
+    assert lines[-3:] == ["verdict: SHIP trial 0", "SHIP because", "enough: Take rank=4."]
+
+
+def test_a_study_that_ended_without_finals_says_how_to_get_them() -> None:
+    ended = dataclasses.replace(STUDY, trials=STUDY.trials[:2], n_trials=2)
+
+    assert "No verdict: nothing was scored on the test split. python -m tune finals ranks does it." in printed(
+        study=ended
+    )
