@@ -24,12 +24,13 @@ def _run(words: Words) -> int:
 
     refuse_missing(config)
     os.environ.update(thread_variables(config.workers.threads or n_cores()) | gpu_variables(0))
-    from tune.report.command import print_trial
+    from tune.report.command import print_decision, print_trial
     from tune.trial.command import run_single
 
-    outcome, folder = run_single(config)
+    outcome, decision, folder = run_single(config)
     print_trial(outcome.metrics, outcome.notes, folder)
-    return 0
+    print_decision(decision)
+    return _verdict_code(decision.verdict, config)
 
 
 def _study(config: Config) -> int:

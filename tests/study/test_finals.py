@@ -43,6 +43,12 @@ def report(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def record(done: tuple[Path, list[str], Any]) -> dict[str, Any]:
+    """What the study's report says at its first end."""
+    return report(done[0])
+
+
 def final_of(folder: Path, trial: int) -> dict[str, Any]:
     file = folder / "studies" / "ends" / "trials" / f"{trial:04d}" / "final.json"
     found: dict[str, Any] = json.loads(file.read_text())
@@ -55,9 +61,8 @@ def scores_of(folder: Path, trial: int) -> dict[str, Any]:
     return found
 
 
-def test_it_ends_with_a_verdict_in_plain_words(done: tuple[Path, list[str], Any]) -> None:
-    folder, _, ran = done
-    record = report(folder)
+def test_it_ends_with_a_verdict_in_plain_words(done: tuple[Path, list[str], Any], record: dict[str, Any]) -> None:
+    _, _, ran = done
 
     assert record["verdict"]["verdict"] in {"SHIP", "NO", "INSUFFICIENT"}
     assert f"verdict: {record['verdict']['verdict']}  trial {record['verdict']['trial']}" in ran.stdout
@@ -67,9 +72,11 @@ def test_it_ends_with_a_verdict_in_plain_words(done: tuple[Path, list[str], Any]
     assert "enough: Take rank=" in ran.stdout
 
 
-def test_the_finalist_is_scored_on_examples_that_the_search_never_saw(done: tuple[Path, list[str], Any]) -> None:
+def test_the_finalist_is_scored_on_examples_that_the_search_never_saw(
+    done: tuple[Path, list[str], Any], record: dict[str, Any]
+) -> None:
     folder, _, _ = done
-    [final] = report(folder)["finals"]
+    [final] = record["finals"]
     kept = final_of(folder, final["trial"])
 
     assert kept["split"] == "test"
@@ -80,10 +87,10 @@ def test_the_finalist_is_scored_on_examples_that_the_search_never_saw(done: tupl
 
 
 def test_merged_it_scores_what_the_adapter_scores_and_the_probe_is_asked_whole(
-    done: tuple[Path, list[str], Any],
+    done: tuple[Path, list[str], Any], record: dict[str, Any]
 ) -> None:
     folder, _, _ = done
-    [final] = report(folder)["finals"]
+    [final] = record["finals"]
     scores = final_of(folder, final["trial"])["scores"]
     limited = scores_of(folder, final["trial"])["base"]
 
@@ -95,9 +102,10 @@ def test_merged_it_scores_what_the_adapter_scores_and_the_probe_is_asked_whole(
     assert set(final["forms"]) == {"adapter", "deployed"}
 
 
-def test_mlflow_shows_the_test_scores_and_the_verdict(done: tuple[Path, list[str], Any]) -> None:
+def test_mlflow_shows_the_test_scores_and_the_verdict(
+    done: tuple[Path, list[str], Any], record: dict[str, Any]
+) -> None:
     folder, _, _ = done
-    record = report(folder)
     store = MlflowStore(folder, "tune")
     [final] = record["finals"]
     run = store.read(next(trial["run_id"] for trial in record["trials"] if trial["number"] == final["trial"]))
@@ -112,9 +120,9 @@ def test_mlflow_shows_the_test_scores_and_the_verdict(done: tuple[Path, list[str
     assert parent.tags["tune.verdict"] == record["verdict"]["verdict"]
 
 
-def test_the_same_command_again_scores_nothing(done: tuple[Path, list[str], Any]) -> None:
+def test_the_same_command_again_scores_nothing(done: tuple[Path, list[str], Any], record: dict[str, Any]) -> None:
     folder, words, _ = done
-    [final] = report(folder)["finals"]
+    [final] = record["finals"]
     file = folder / "studies" / "ends" / "trials" / f"{final['trial']:04d}" / "final.json"
     before = file.stat().st_mtime_ns
 
@@ -127,19 +135,21 @@ def test_the_same_command_again_scores_nothing(done: tuple[Path, list[str], Any]
     assert "verdict: " in by_hand.stdout
 
 
-def test_who_requires_a_verdict_is_told_by_the_exit_code(done: tuple[Path, list[str], Any]) -> None:
+def test_who_requires_a_verdict_is_told_by_the_exit_code(
+    done: tuple[Path, list[str], Any], record: dict[str, Any]
+) -> None:
     folder, words, _ = done
-    may_ship = report(folder)["verdict"]["verdict"] == "SHIP"
+    may_ship = record["verdict"]["verdict"] == "SHIP"
 
     assert tune(*words, "study.require_verdict=true", folder=folder).returncode == (0 if may_ship else 3)
 
 
 def test_a_further_finalist_whose_adapter_has_gone_is_said_and_does_not_stop_the_others(
-    done: tuple[Path, list[str], Any],
+    done: tuple[Path, list[str], Any], record: dict[str, Any]
 ) -> None:
     folder, _, _ = done
-    [final] = report(folder)["finals"]
-    other = next(trial["number"] for trial in report(folder)["trials"] if trial["number"] != final["trial"])
+    [final] = record["finals"]
+    other = next(trial["number"] for trial in record["trials"] if trial["number"] != final["trial"])
     (folder / "studies" / "ends" / "trials" / f"{other:04d}" / "adapter" / "adapter_model.safetensors").unlink()
 
     ran = tune("finals", "ends", "evaluate.finalists=2", folder=folder)

@@ -20,7 +20,7 @@ def test_a_trial_does_not_need_its_server(small, tmp_path: Path, capsys) -> None
         free.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{free.getsockname()[1]}"
 
-    outcome, folder = run_single(small("train.max_steps=3", f"track.folder={tmp_path}", f"track.uri={uri}"))
+    outcome, decision, folder = run_single(small("train.max_steps=3", f"track.folder={tmp_path}", f"track.uri={uri}"))
 
     assert outcome.state is State.complete
     said = capsys.readouterr().err
@@ -34,4 +34,6 @@ def test_a_trial_does_not_need_its_server(small, tmp_path: Path, capsys) -> None
     steps = store.call("get_metric_history", run.info.run_id, "train/step_loss")
     assert [point.step for point in steps] == [1, 2, 3]
     assert run.data.metrics["eval/loss"] == outcome.metrics["eval/loss"]
+    assert run.data.tags["tune.verdict"] == decision.verdict
+    assert decision.reasons[-1].startswith("no guard is named")
     assert (tmp_path / "later" / "artifacts" / run.info.run_id / "artifacts" / "adapter" / "adapter").is_dir()

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tune.config.schema import Config, ReportFormat, TrackConfig
+from tune.evaluate.decide import Decision
 from tune.report.checkup import print_checkup
 from tune.report.clean import may_free, print_freeable, print_freed
 from tune.report.data import print_data
@@ -18,6 +19,7 @@ from tune.report.sheet.key import find_keys, write_key
 from tune.report.sheet.write import write_sheet
 from tune.report.status import print_status
 from tune.report.table import print_metrics, print_study
+from tune.report.verdict import print_word
 from tune.report.votes.count import count
 from tune.report.votes.keep import keep_votes, votes_json
 from tune.report.votes.read import read_ballots
@@ -147,6 +149,11 @@ def print_trial(metrics: dict[str, float], notes: Sequence[str], folder: Path) -
     for note in notes:
         console.print(f"note: {note}")
     console.print(f"\nAdapter and per-example scores: {folder}", soft_wrap=True)
+
+
+def print_decision(decision: Decision) -> None:
+    """Print what may be said of a single trial."""
+    print_word(decision.verdict, "  on the validation split", decision.reasons, _console())
 
 
 def _console() -> Console:

@@ -30,12 +30,16 @@ def print_verdict(study: StudyRecord, console: Console) -> None:
             )
         return
     about = "" if study.verdict.trial is None else f"  trial {study.verdict.trial}"
-    word = study.verdict.verdict
-    console.print(Text.assemble("\nverdict: ", (word, _STYLE[word]), about))
-    for reason in study.verdict.reasons:
-        console.print(f"  {reason}", soft_wrap=True)
+    print_word(study.verdict.verdict, about, study.verdict.reasons, console)
     for sentence in study.verdict.enough:
         console.print(f"enough: {sentence}", soft_wrap=True)
+
+
+def print_word(word: str, about: str, reasons: Sequence[str], console: Console) -> None:
+    """Print a verdict and its reasons."""
+    console.print(Text.assemble("\nverdict: ", (word, _STYLE[word]), about))
+    for reason in reasons:
+        console.print(f"  {reason}", soft_wrap=True)
 
 
 def _print_finals(study: StudyRecord, console: Console) -> None:

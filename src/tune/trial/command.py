@@ -1,5 +1,6 @@
 """What `python -m tune lora.rank=8` does: one trial, without a search, in this process."""
 
+import json
 import os
 import shlex
 import time
@@ -12,6 +13,7 @@ from tune import paths
 from tune.config.compose import difference, to_yaml
 from tune.config.schema import Config
 from tune.errors import TrialError
+from tune.evaluate.decide import Decision
 from tune.track.buffer import buffered_run
 from tune.track.environment import environment
 from tune.track.folder import check_writable
@@ -24,8 +26,10 @@ from tune.trial.outcome import Outcome
 _LAST_WORDS_S = 30.0  # an adapter's files may still be on their way to a server
 
 
-def run_single(config: Config) -> tuple[Outcome, Path]:
-    """Run one trial and return what it found and the folder of its files.
+def run_single(config: Config) -> tuple[Outcome, Decision, Path]:
+    """Run one trial and return what it found, what may be said of it, and the folder of its files.
+
+    The verdict is of the validation split: nothing was chosen among trials, so it has flattered none of them.
 
     Raises:
         TrialError: It ended without a result.
@@ -52,7 +56,7 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
         console.print(f"{recorder.away} Until then it waits in {folder}.", soft_wrap=True)
     status = RunStatus.failed
     try:
-        outcome = _run(config, found, folder=folder, recorder=recorder, console=console)
+        outcome, decision = _run(config, found, folder=folder, recorder=recorder, console=console)
         status = RunStatus.finished
     except KeyboardInterrupt:
         status = RunStatus.killed
@@ -65,10 +69,20 @@ def run_single(config: Config) -> tuple[Outcome, Path]:
         if not recorder.close(limit_s=_LAST_WORDS_S if recorder.away is None else 0):
             why = recorder.trouble or recorder.away or "there was too much of it"
             console.print(f"Not all is in the record of runs yet, and waits in {folder}: {why}", soft_wrap=True)
-    return outcome, folder
+    return outcome, decision, folder
 
 
-def _run(config: Config, found: Inspected, *, folder: Path, recorder: RunRecorder, console: Console) -> Outcome:
+def _decision(config: Config, folder: Path) -> Decision:
+    from tune.trial.measure import Measured
+    from tune.trial.verdict import decide
+
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    return decide(Measured.from_json(scores["base"]), Measured.from_json(scores["adapted"]), config)[0]
+
+
+def _run(
+    config: Config, found: Inspected, *, folder: Path, recorder: RunRecorder, console: Console
+) -> tuple[Outcome, Decision]:
     from tune.trial.run import open_bench, run_trial
 
     recorder.params({"lora.rank": config.lora.rank, "lora.alpha": config.lora.alpha, "seed": config.seed})
@@ -83,6 +97,8 @@ def _run(config: Config, found: Inspected, *, folder: Path, recorder: RunRecorde
 
         outcome = run_trial(config, bench, folder=folder, recorder=recorder, on=on)
     recorder.metrics(outcome.metrics)
+    decision = _decision(config, folder)
+    recorder.tags({"tune.verdict": decision.verdict.value})
     recorder.artifact(folder / "scores.json")
     recorder.artifact(folder / "adapter", folder="adapter")
-    return outcome
+    return outcome, decision

@@ -1,6 +1,7 @@
 """SHIP, NO or INSUFFICIENT for one adapter, from what was measured of it and of its base."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tune.config.guards import GuardConfig
 from tune.config.schema import Config
@@ -10,6 +11,8 @@ from tune.evaluate.paired import Delta
 from tune.trial.measure import Measured, compare
 
 _ALIKE = 1e-9
+
+UNGUARDED = "no guard is named (sweep.guards), so what it forgot is reported and not judged"
 
 
 def decide(base: Measured, tuned: Measured, config: Config) -> tuple[Decision, Delta]:
@@ -24,7 +27,8 @@ def decide(base: Measured, tuned: Measured, config: Config) -> tuple[Decision, D
     guards = config.sweep.guards if config.sweep else []
     task = _task_delta(base, tuned, config, metrics)
     judged = [_judged(guard, metrics, n=_n_items(tuned, guard.metric), config=config) for guard in guards]
-    return verdict(task, judged), task
+    decision = verdict(task, judged)
+    return (decision if guards else replace(decision, reasons=(*decision.reasons, UNGUARDED))), task
 
 
 def _task_delta(base: Measured, tuned: Measured, config: Config, metrics: Mapping[str, float]) -> Delta:
