@@ -162,7 +162,7 @@ def test_a_config_folder_of_ones_own_adds_options_and_sweeps(tmp_path) -> None:
 
 def test_there_are_sweeps() -> None:
     names = (
-        "dropout forgetting joint learning_rate methods mix_share pareto quantization rank_alpha seeds smoke "
+        "dropout forgetting guard joint learning_rate methods mix_share pareto quantization rank_alpha seeds smoke "
         "target_modules"
     )
     assert sweep_names() == names.split()
