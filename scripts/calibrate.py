@@ -25,6 +25,7 @@ ALLOWED = 0.01
 
 RANKS = (1, 2, 4, 8, 16)
 HALF = 0.5
+LONG = ("exponential", "lognormal")
 TIES = {"two in three tie": 2 / 3, "four in five tie": 0.8}
 """Share of examples whose score does not change."""
 
@@ -172,6 +173,15 @@ def false_ships(n: int, shares: tuple[float, ...], guard: Cell | None, studies: 
     return shipped / studies
 
 
+def mirrored_ships(cell: Cell, studies: int, random: Random) -> float:
+    """Return how often SHIP is said of a change of zero whose long tail is below: where intervals are worst."""
+    shipped = 0
+    for _ in range(studies):
+        base, tuned = cell.draw(random)
+        shipped += verdict(score_delta(tuned - cell.truth, base), []).verdict is Verdict.ship
+    return shipped / studies
+
+
 def print_ships(studies: int, random: Random) -> None:
     """Print the table of wrong SHIPs."""
     print(f"\nSHIP where it is wrong, {studies} studies a row\n\n| what is wrong | n | SHIP |\n|---|---|---|")
@@ -179,6 +189,10 @@ def print_ships(studies: int, random: Random) -> None:
         for changing in (0.05, 0.3):
             share = false_ships(n, (0.5, changing / 2, changing / 2, 0.5 - changing), None, studies, random)
             print(f"| the task is no better ({changing:.0%} of the answers change) | {n} | {share:.1%} |")
+    for cell in NUMBERS:
+        if cell.name in LONG:
+            share = mirrored_ships(cell, studies, random)
+            print(f"| the task is no better (numbers, {cell.name} with the long tail below) | {cell.n} | {share:.1%} |")
     for guard in CLUSTERED[3:5]:
         share = false_ships(200, (0.4, 0.3, 0.0, 0.3), guard, studies, random)
         print(f"| the guard's true change is on its floor ({guard.name}) | {guard.n} | {share:.1%} |")
@@ -209,9 +223,12 @@ def print_ranks(studies: int, random: Random) -> None:
             found = [cheapest_not_worse(ranks(n, rates, ids, random)) for _ in range(studies)]
             taken = Counter(one.take for one in found)
             seen = float(np.mean([one.resolution for one in found]))
-            large = sum(times for one, times in taken.items() if int(one[2:]) > int(right[2:])) / studies
+            large, small = (
+                sum(times for one, times in taken.items() if side * int(one[2:]) > side * int(right[2:])) / studies
+                for side in (1, -1)
+            )
             hit = taken[right] / studies
-            print(f"| {name} | {n} | ±{100 * seen:.1f} | {hit:.1%} | {large:.1%} | {1 - hit - large:.1%} |", flush=True)
+            print(f"| {name} | {n} | ±{100 * seen:.1f} | {hit:.1%} | {large:.1%} | {small:.1%} |", flush=True)
 
 
 def main() -> None:

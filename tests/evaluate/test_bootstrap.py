@@ -15,9 +15,17 @@ def skewed(seed: int, n: int = 50) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_interval_is_scipys_but_for_the_draw(seed: int) -> None:
+def test_the_interval_is_scipys_but_for_the_draw_and_the_expansion(seed: int) -> None:
     change = skewed(seed)
-    drawn = stats.bootstrap((change,), np.mean, n_resamples=40_000, method="BCa", rng=np.random.default_rng(0))
+    expanded = stats.norm.cdf(np.sqrt(50 / 49) * stats.t.ppf(0.975, 49))
+    drawn = stats.bootstrap(
+        (change,),
+        np.mean,
+        n_resamples=40_000,
+        method="BCa",
+        confidence_level=2 * expanded - 1,
+        rng=np.random.default_rng(0),
+    )
 
     found = paired_bootstrap(change, confidence=0.95)
 
@@ -64,3 +72,10 @@ def test_drawing_in_parts_gives_an_interval_of_the_same_width(monkeypatch: pytes
     parts = paired_bootstrap(change, confidence=0.95)
 
     assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.05 * (whole.high - whole.low))
+
+
+def test_asked_beyond_every_resample_the_end_is_the_last_one() -> None:
+    # 3 changes of which one is 1: the resample with the largest mean has it three times
+    found = paired_bootstrap(np.array([0.0, 0.0, 1.0]), confidence=0.9999)
+
+    assert found.high == pytest.approx(1.0)
