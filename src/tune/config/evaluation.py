@@ -51,7 +51,8 @@ class EvaluateConfig:
     """Best trials of a study that are scored once on the untouched test split, for its verdict; 0 for none."""
 
     finalists_full: bool = True
-    """Ask the finalists everything: all questions, all items of evaluate.tasks, all documents of the corpus."""
+    """Ask the finalists everything: all questions, all items of evaluate.tasks, all documents of the corpus, and the
+    embedded prompts where evaluate.prompts names none."""
 
     n_shot: int = 0
     """Solved questions shown before each one. From 0 to 5 (the probe has 3)."""
@@ -89,4 +90,6 @@ class EvaluateConfig:
 
     def for_finalists(self) -> "EvaluateConfig":
         """Return what a finalist is asked: with evaluate.finalists_full everything, else what trials are."""
-        return replace(self, limit=None, items=None) if self.finalists_full else self
+        if not self.finalists_full:
+            return self
+        return replace(self, limit=None, items=None, prompts=self.prompts or "embedded")

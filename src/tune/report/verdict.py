@@ -19,6 +19,15 @@ _SHOWN = (
 )
 
 
+_PROMPTS = (
+    ("prompts/refusal", "refusals"),
+    ("prompts/jailbreak_refusal", "jailbreaks refused"),
+    ("prompts/empty", "empty"),
+    ("prompts/repetition", "loops"),
+    ("prompts/words", "words"),
+)
+
+
 def print_verdict(study: StudyRecord, console: Console) -> None:
     """Print the finals and the verdict; nothing before a study has them."""
     if study.finals:
@@ -75,8 +84,19 @@ def _rows(final: FinalRecord, changes: Sequence[str]) -> Iterator[list[str]]:
 def _notes(final: FinalRecord) -> Iterator[str]:
     if final.note:
         yield f"trial {final.trial}: {final.note}"
+    rates = [_rate(final.decisive, name, word) for name, word in _PROMPTS] if final.decisive else []
+    if said := ", ".join(filter(None, rates)):
+        yield (f"trial {final.trial} on fixed prompts, base → merged: {said} (python -m tune replies shows them)")
     if final.failure:
         yield f"trial {final.trial} could not be scored on the test split: {final.failure}"
+
+
+def _rate(form: FormRecord, name: str, word: str) -> str:
+    if name not in form.metrics:
+        return ""
+    base, served = form.metrics[f"{name}_base"], form.metrics[name]
+    digits = 0 if name == "prompts/words" else 2
+    return f"{word} {base:.{digits}f} → {served:.{digits}f}"
 
 
 def _change(form: FormRecord, metric: str) -> str:

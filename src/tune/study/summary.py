@@ -36,6 +36,7 @@ def summary(config: Config, space: Space, runs: Path, splits: Splits, *, how_far
         ("model", f"{_model(space, config)}, quantization {quantization}"),
         ("data", splits.words),
         ("forgetting", _forgetting(config)),
+        ("verdict", _finals(config)),
         ("workers", f"{n_workers(config)} with {n_threads(config)} thread(s) each"),
         ("folder", str(runs)),
         *([("overrides", changed)] if changed else []),
@@ -115,6 +116,14 @@ def _forgetting(config: Config) -> str:
         if evaluate.general == "none"
         else f"{evaluate.general}, {amount}, {evaluate.n_shot}-shot, {evaluate.form}"
     )
+
+
+def _finals(config: Config) -> str:
+    evaluate = config.evaluate
+    if not evaluate.finalists:
+        return "none (evaluate.finalists=0)"
+    asked = "all questions" if evaluate.finalists_full else "the trials' questions"
+    return f"by the test split, {asked}, for the best {evaluate.finalists} (adapter, and merged as it would be served)"
 
 
 def dimension_words(dimension: Dimension) -> str:
