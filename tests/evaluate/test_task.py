@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tune.config.data import Metric
+from tune.config.metric import Metric
 from tune.evaluate.task import last_number, score_replies
 from tune.examples import Example, Message
 

@@ -52,7 +52,7 @@ def _compose(overrides: Sequence[str], config_dir: Path | None) -> Config:
     except (HydraException, OmegaConfBaseException, AssertionError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(explain(error, overrides)) from error
     assert isinstance(config, Config)
-    check_permission(config.model.code_from, overrides)
+    check_permission(code_from=config.model.code_from, metric=config.evaluate.metric, overrides=overrides)
     return config
 
 

@@ -6,6 +6,9 @@ Part of the recipe (see tune.config.recipe); ranges are checked in `tune.config.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tune.config.metric import Metric
+from tune.config.scoring import ScoringConfig
+
 
 class DataFormat(StrEnum):
     """Where the rows come from."""
@@ -55,22 +58,6 @@ class Layout(StrEnum):
 
     columns = "columns"
     """The columns that data.columns.question and data.columns.answer name."""
-
-
-class Metric(StrEnum):
-    """How an answer is scored, 0 to 1 for each example."""
-
-    execution = "execution"
-    """The query's result equals the right query's result."""
-
-    exact_match = "exact_match"
-    """The text equals the right answer after white space and case are folded."""
-
-    numeric = "numeric"
-    """The last number of the reply equals the right one (the rule of GSM8K)."""
-
-    code = "code"
-    """The program passes its tests, which are run (rows of the layouts humaneval and mbpp)."""
 
 
 class Learn(StrEnum):
@@ -261,5 +248,10 @@ class DataConfig:
     metrics: list[Metric] = field(default_factory=lambda: [Metric.exact_match])
     """Scores of an answer; the first one is `task/score`."""
 
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+
     max_new_tokens: int = 64
     """Longest reply that is generated, in tokens. At least 1."""
+
+    stop: list[str] = field(default_factory=list)
+    """A reply ends before the first of these texts, wherever it stands in it."""

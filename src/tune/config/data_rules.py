@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from tune.config.data import Balance, DataConfig, DataFormat, Layout, Metric
+from tune.config.data import Balance, DataConfig, DataFormat, Layout
+from tune.config.metric import Metric
 
 _OF_FILES = ("layout", "columns", "validation", "test")
 """Settings that have no effect on generated rows."""
@@ -25,7 +26,7 @@ def impossible_data(data: DataConfig, *, searched: frozenset[str]) -> Iterator[s
     if Metric.execution in data.metrics and data.format is not DataFormat.text_to_sql:
         yield (
             f"data.metrics has execution, which needs the tables of data=text_to_sql, but data.format={data.format}: "
-            "use exact_match or numeric."
+            "use exact_match, numeric or another metric that reads text."
         )
     if Metric.code in data.metrics and (data.format not in _WITH_TESTS or data.layout not in _LAYOUTS_WITH_TESTS):
         yield (

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from tune.config.code import CodeConfig
+from tune.config.sampling import SamplingConfig
 
 
 class GeneralKnowledge(StrEnum):
@@ -87,6 +88,16 @@ class EvaluateConfig:
 
     prompts_max_tokens: int = 960
     """Longest prompt with its chat template, in tokens; a longer one loses the middle of its text. At least 16."""
+
+    metric: str | None = None
+    """A metric of your own, FILE.py:FUNCTION; it is then `task/score`, before those of data.metrics.
+
+    function(example: dict, reply: str) -> float or bool is called once a reply, in the trial's process and with your
+    rights: only the command line may name it. The dictionary has id, messages (each with role and content), answer,
+    label and extra. The file stands alone: it imports installed packages and nothing beside it.
+    """
+
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
     def for_finalists(self) -> "EvaluateConfig":
         """Return what a finalist is asked: with evaluate.finalists_full everything, else what trials are."""

@@ -56,19 +56,29 @@ def check_package(package: str | None, where: str) -> None:
         raise ConfigError(_hydra(f"{where}: @package {package}"))
 
 
-def check_permission(code_from: str | None, overrides: Sequence[str]) -> None:
-    """Refuse a permission to run a model's code that a file gave: only the person at the command line can.
+def check_permission(*, code_from: str | None, metric: str | None, overrides: Sequence[str]) -> None:
+    """Refuse a permission to run code that a file gave: only the person at the command line can.
 
     Raises:
-        ConfigError: `model.code_from` is set, and not by an override.
+        ConfigError: `model.code_from` or `evaluate.metric` is set, and not by an override.
     """
-    if code_from is not None and not any(word.lstrip("+").startswith("model.code_from=") for word in overrides):
+    if code_from is not None and not _stands_in("model.code_from", overrides):
         msg = (
             f"model.code_from={code_from} stands in a file, but whether a model's own Python code may run here is "
             f"yours to say: take it out of the file and, if you trust that code, add model.code_from={code_from} "
             "to the command."
         )
         raise ConfigError(msg)
+    if metric is not None and not _stands_in("evaluate.metric", overrides):
+        msg = (
+            f"evaluate.metric={metric} stands in a file, but it is Python code that would run here with your rights: "
+            f"take it out of the file and, if you trust that code, add evaluate.metric={metric} to the command."
+        )
+        raise ConfigError(msg)
+
+
+def _stands_in(key: str, overrides: Sequence[str]) -> bool:
+    return any(word.lstrip("+").startswith(f"{key}=") for word in overrides)
 
 
 def _check_text(text: str, what: str) -> None:

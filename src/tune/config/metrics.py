@@ -1,7 +1,9 @@
 """The names of the metrics that a trial of a given configuration produces."""
 
 from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
+from tune.config.metric import OF_LABELS
 from tune.config.schema import Config
+from tune.config.scoring_rules import own_name
 
 PREFIX = {GeneralKnowledge.probe: "general/probe", GeneralKnowledge.mmlu: "mmlu"}
 """MMLU is named MMLU; the embedded probe is named for what it is."""
@@ -42,9 +44,22 @@ def prompt_names(evaluate: EvaluateConfig) -> list[str]:
     return [f"prompts/{rate}{change}" for rate in rates for change in ("", *_CHANGES)]
 
 
+def task_metrics(config: Config) -> list[str]:
+    """Return the names of the task's scores; the first is task/score too."""
+    own = [own_name(config.evaluate.metric)[1]] if config.evaluate.metric else []
+    return [*own, *(metric.value for metric in config.data.metrics)]
+
+
+def reply_rates(config: Config) -> list[str]:
+    """Return what is counted of the task's replies, whatever is right."""
+    has_labels = any(metric in config.data.metrics for metric in OF_LABELS)
+    return ["empty", "repetition", "capped", *(["no_label"] if has_labels else [])]
+
+
 def metric_names(config: Config) -> list[str]:
     """Return every metric that a complete trial reports; the test of a trial holds it to this list."""
-    scores = ["task/score", *(f"task/{metric}" for metric in config.data.metrics)]
+    scores = ["task/score", *(f"task/{metric}" for metric in task_metrics(config))]
+    scores += [f"reply/{rate}" for rate in reply_rates(config)]
     names = [f"{score}{change}" for score in scores for change in ("", *_CHANGES)]
     if config.evaluate.perplexity:
         names += [f"perplexity/domain{change}" for change in ("", *_CHANGES)]

@@ -17,6 +17,7 @@ from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.pruning import Pruner, impossible_pruning
 from tune.config.quantization_rules import impossible_quantization
 from tune.config.schema import Config, Sampler
+from tune.config.scoring_rules import impossible_scoring
 from tune.config.sheet import impossible_sheet
 from tune.config.targets import impossible_targets
 from tune.config.workers import RetriesConfig
@@ -92,6 +93,9 @@ RANGES: dict[str, Range] = {
     "evaluate.code.timeout_s": Range(lambda value: 1 <= value <= 600, "from 1 to 600"),  # noqa: PLR2004
     "evaluate.code.memory_mib": Range(lambda value: 64 <= value <= 65536, "from 64 to 65536"),  # noqa: PLR2004
     "evaluate.code.n_parallel": _at_least(1),
+    "evaluate.sampling.temperature": Range(lambda value: 0 <= value <= 10, "from 0 to 10"),  # noqa: PLR2004
+    "evaluate.sampling.top_p": Range(lambda value: 0 < value <= 1, "above 0, at most 1"),
+    "evaluate.sampling.seed": _at_least(0),
     "study.n_trials": _at_least(1),
     "study.seed": _at_least(0),
     "study.population": _at_least(2),
@@ -154,6 +158,7 @@ def _impossible(config: Config) -> Iterator[str]:
     yield from impossible_pruning(config.study.pruner, config.study.pruning, config.train.evals, searched=searched)
     yield from impossible_early_stopping(config.train, config.study.pruner, config.study.pruning, searched=searched)
     yield from impossible_evaluation(config.evaluate)
+    yield from impossible_scoring(config.data, config.evaluate, searched=searched)
     if config.sweep and config.study.sampler is not Sampler.grid and config.study.n_trials is None:
         yield f"study.n_trials is not set, and study.sampler={config.study.sampler} has no end of its own."
     yield from _impossible_seeds(config)

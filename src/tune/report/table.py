@@ -17,6 +17,9 @@ from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import PointRecord, ranked_points, seed_noise
 
 _MOST_WAITING = 4
+
+_COUNTED = "reply/"
+"""Counts of what is odd in replies; where nothing is, nothing is said."""
 _LOPSIDED = 0.001  # how far the halves of an interval may differ and still be one number of three decimals
 
 
@@ -84,6 +87,8 @@ def print_metrics(metrics: dict[str, float], console: Console) -> None:
         if "_delta" in name or name.endswith("_base") or "/delta" in name or name in {BEST_STEP, PLANNED_STEPS}:
             continue
         base = metrics.get(f"{name}_base")
+        if name.startswith(_COUNTED) and not value and not base:
+            continue
         change = _change(metrics, name, ends=True) or ("" if base is None else f"{value - base:+.3f}")
         table.add_row(name, "" if base is None else _number(base), _number(value), change)
     console.print(table)
@@ -229,7 +234,7 @@ def _base_line(trial: TrialRecord) -> str:
     shown = [
         f"{name.removesuffix('_base')} {_number(value)}"
         for name, value in trial.metrics.items()
-        if name.endswith("_base")
+        if name.endswith("_base") and (value or not name.startswith(_COUNTED))
     ]
     return f"base: {', '.join(shown)}"
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tune.config.compose import difference
+from tune.config.metrics import task_metrics
 from tune.config.pruning import READ, Pruner
 from tune.config.schema import Config, Sampler
 from tune.data.splits import Splits
@@ -73,7 +74,7 @@ def _model(space: Space, config: Config) -> str:
 
 def _objective(config: Config) -> tuple[str, str]:
     assert config.sweep is not None
-    objectives, score = config.sweep.all_objectives, config.data.metrics[0]
+    objectives, score = config.sweep.all_objectives, task_metrics(config)[0]
     if len(objectives) == 1:
         return "objective", f"{objectives[0].direction} {objectives[0].metric} ({score})"
     words = (f"{one.direction} {one.metric}" for one in objectives)

@@ -8,8 +8,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tune import paths
-from tune.config.data import Metric
 from tune.config.digest import digest
+from tune.config.metric import Metric
 from tune.config.schema import Config
 from tune.evaluate.code import code_digest
 from tune.files import write_json
@@ -30,6 +30,8 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
     """
     evaluate, data = config.evaluate, config.data
     programs = {"code": code_digest(task.splits.validation, evaluate.code)} if Metric.code in data.metrics else {}
+    # What a metric of the user's own is given besides question and answer.
+    seen = {"seen": [(e.label, dict(e.extra)) for e in task.splits.validation]} if task.scoring.own else {}
     return digest(
         {
             "version": 1,
@@ -40,7 +42,10 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
             "ends": list(ends),
             "validation": [(e.id, [(m.role, m.content) for m in e.messages], e.answer) for e in task.splits.validation],
             "metrics": data.metrics,
+            "scoring": task.scoring.digest,
             "max_new_tokens": data.max_new_tokens,
+            "stop": data.stop,
+            "sampling": asdict(evaluate.sampling),
             "prompts": [asdict(prompt) for prompt in task.prompts],
             "prompts_tokens": [evaluate.prompts_max_tokens, evaluate.prompts_max_new_tokens, data.system],
             "general": [task.bank.name, task.bank.digest] if task.bank else None,
@@ -48,6 +53,7 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
             "form": evaluate.form,
             "batch_sizes": [evaluate.batch_size, evaluate.generation_batch_size],
             **programs,
+            **seen,
         }
     )
 

@@ -12,17 +12,15 @@ from tune.config.data import Learn
 from tune.config.metrics import PREFIX
 from tune.config.schema import Config
 from tune.data.mask import Tokens, tokenize_all
-from tune.data.template_check import end_ids
 from tune.errors import EvaluationError
 from tune.evaluate.difference import score_delta
-from tune.evaluate.generate import generate_replies
 from tune.evaluate.harness import score_choices
 from tune.evaluate.paired import Delta
 from tune.evaluate.perplexity import Surprise, measure_surprise
 from tune.evaluate.perplexity_delta import perplexity_delta
-from tune.evaluate.task import score_replies
 from tune.trial.meter import give_back_freed
 from tune.trial.prompts import ask, compare_prompts
+from tune.trial.replies import answer, task_sources
 from tune.trial.task import Task
 
 Progress = Callable[[str, int, int], None]
@@ -37,7 +35,7 @@ class Measured:
     """What model was measured how on what; only the model may differ between the two sides of a delta."""
 
     scores: dict[str, NDArray[np.float64]]
-    """(N,) each; by metric of the task, and right, logprob for knowledge questions."""
+    """(N,) each; by metric of the task, as reply/empty where replies are counted; general/right, general/logprob."""
 
     ids: dict[str, tuple[str, ...]]
     """What the scores belong to: task, general with subject, prompts with prompt_kinds."""
@@ -81,20 +79,13 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
 
     Raises:
         Diverged: A score is NaN or infinite.
+        EvaluationError: A metric of the user's own fails.
     """
     asked, evaluate = task.splits.validation, config.evaluate
     tokens = validation_tokens(tokenizer, task)
-    replies = generate_replies(
-        model,
-        tokenizer,
-        [item.ids[: item.n_prompt].tolist() for item in tokens],
-        end_ids=end_ids(tokenizer),
-        max_new_tokens=config.data.max_new_tokens,
-        batch_size=evaluate.generation_batch_size,
-        on_progress=lambda done, total: on("answers", done, total),
-    )
+    written = answer(model, tokenizer, config, task, tokens, on=lambda done, total: on("answers", done, total))
     surprise = _surprise(model, tokenizer, config, tokens, on=lambda done, total: on("perplexity", done, total))
-    scores = {metric.value: score_replies(asked, replies, metric, code=evaluate.code) for metric in config.data.metrics}
+    scores = written.scores
     ids = {"task": tuple(example.id for example in asked)}
     if task.bank is not None:
         give_back_freed()
@@ -114,7 +105,7 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
         fingerprint=fingerprint,
         scores=scores | said.scores,
         ids=ids | said.ids,
-        replies=tuple(replies),
+        replies=written.replies,
         surprise=surprise,
         prompt_replies=said.replies,
     )
@@ -157,11 +148,10 @@ def compare(base: Measured, tuned: Measured, config: Config) -> dict[str, float]
         )
         raise EvaluationError(msg)
     metrics: dict[str, float] = {}
-    names = {"score": config.data.metrics[0].value} | {metric.value: metric.value for metric in config.data.metrics}
-    for name, source in names.items():
+    for name, source in task_sources(config).items():
         delta = score_delta(base.scores[source], tuned.scores[source], confidence=config.evaluate.confidence)
-        metrics |= _row(f"task/{name}", base.scores[source], tuned.scores[source])
-        metrics |= {f"task/{name}_{end}": value for end, value in _ends(delta).items() if end != "delta_stderr"}
+        metrics |= _row(name, base.scores[source], tuned.scores[source])
+        metrics |= {f"{name}_{end}": value for end, value in _ends(delta).items() if end != "delta_stderr"}
     metrics |= {"eval/loss": tuned.surprise.loss, "eval/loss_base": base.surprise.loss}
     if config.evaluate.perplexity:
         metrics |= _perplexity(base.surprise, tuned.surprise, config.evaluate.confidence)

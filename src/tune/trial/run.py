@@ -32,6 +32,7 @@ from tune.trial.meter import Meter, give_back_freed
 from tune.trial.outcome import Outcome, State
 from tune.trial.prepare import prepare_tokens
 from tune.trial.prompts import cut_note
+from tune.trial.replies import reply_notes
 from tune.trial.room import check_positions
 from tune.trial.task import Task
 
@@ -105,6 +106,8 @@ def run_trial(
     base, task = bench.base, bench.task
     tokens = prepare_tokens(config, task.splits, bench.folder, Silent())
     check_positions(config, base, task, tokens)
+    if task.scoring.own:
+        task.scoring.own.load()  # what it raises is told before anything is trained
     meter = Meter(base.device)
     baseline, measure_base = baseline_of(config, bench, on)
     with meter.phase("base"):
@@ -152,6 +155,7 @@ def run_trial(
             *_left_out(tokens),
             *([adapted.note] if adapted.note else []),
             *cut_note(base.tokenizer, config, task.prompts),
+            *reply_notes(tuned.scores, config),
             *_advice(fitted, tuned, config),
         ),
     )

@@ -1,12 +1,12 @@
 """Everything that all trials of a study share: the data, the knowledge questions, the model's folder."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tune.config.data import Metric
 from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
+from tune.config.metric import Metric
 from tune.config.schema import Config
 from tune.data.listener import Listener
 from tune.data.load import embedded_texts, load_splits
@@ -16,6 +16,7 @@ from tune.evaluate.code_jail import check_jail
 from tune.evaluate.items import draw_items
 from tune.evaluate.prompts import Prompt, read_prompts
 from tune.evaluate.questions import Question, QuestionBank, check_shots, read_hub_mmlu, read_mmlu, read_probe
+from tune.evaluate.scoring import Scoring, read_scoring
 from tune.model.assets import embedded_folder
 from tune.model.hub import local_folder
 from tune.model.source import check_source, resolve_source
@@ -31,6 +32,9 @@ class Task:
 
     prompts: tuple[Prompt, ...] = ()
     """Fixed prompts, to see what else changed; none when nobody asked for them."""
+
+    scoring: Scoring = field(default_factory=Scoring)
+    """What replies are held against."""
 
     def asked(self) -> dict[str, Any]:
         """Return the questions as plain data, for who reads the replies later: the data may be gone by then."""
@@ -64,7 +68,12 @@ def read_task(config: Config, listener: Listener | None = None) -> Task:
     if Metric.code in config.data.metrics:
         check_tests(splits.validation)
         check_jail(config.evaluate.code)
-    return Task(splits=splits, bank=bank, prompts=prompts)
+    scoring = read_scoring(config.data, config.evaluate, _answers(splits))
+    return Task(splits=splits, bank=bank, prompts=prompts, scoring=scoring)
+
+
+def _answers(splits: Splits) -> list[str]:
+    return [example.answer for part in (splits.train, splits.validation, splits.test) for example in part]
 
 
 def _asked(question: Question) -> str:
