@@ -60,7 +60,7 @@ def _left_behind(folder: Path) -> list[Path]:
         (["+sweep=smoke", "lora.rank=0"], ["lora.rank=0", "1 or more"]),
         (["+sweep=smoke", "sweep.objective.metric=task/scor"], ["task/scor", "Did you mean task/score"]),
         (["+sweep=smoke", "evaluate.general=none", "sweep.objective.metric=general/probe/acc"], ["general/probe/acc"]),
-        (["+sweep=smoke", "data.metrics=[accuracy]"], ["accuracy", "exact_match"]),
+        (["+sweep=smoke", "data.metrics=[acuracy]"], ["acuracy", "exact_match", "Did you mean accuracy"]),
         (["+sweep=smoke", "study.name=../other"], ["study.name=../other", "letters"]),
         (["evaluate=mmlu", "evaluate.mmlu_dir=nowhere"], ["nowhere", "dev"]),
         (["data=jsonl", "data.path=nowhere.jsonl"], ["nowhere.jsonl", "does not exist"]),

@@ -195,6 +195,8 @@ def test_a_pickle_given_as_data(tmp_path: Path, trace: Path) -> None:
         (["+sweep=../../elsewhere"], "there is no"),
         (["model.code_from=evil/model"], "must equal model.path=null"),
         (["model.path=good/model", "model.code_from=evil/model"], "must equal model.path=good/model"),
+        (["+sweep=smoke", "+sweep.space={evaluate.metric:['a.py:f','b.py:f']}"], "it is nothing to search"),
+        (["+evaluate={metric: a.py:f}"], "a.py:f"),
     ],
 )
 def test_hostile_words(tmp_path: Path, words: list[str], said: str) -> None:
@@ -220,6 +222,20 @@ SWEEP = "# @package _global_\nsweep:\n  name: mine\n  space: {{lora.rank: [2]}}\
         ("sweep/mine.yaml", SWEEP.format("").replace("lora.rank", "model.code_from"), ["+sweep=mine"], "a permission"),
         ("sweep/mine.yaml", "a: !!python/object/apply:os.system ['touch ran']\n", ["+sweep=mine"], "is no YAML"),
         ("lora/mine.yaml", "defaults: [../../elsewhere]\n", ["lora=mine"], "leads out of"),
+        (
+            "sweep/mine.yaml",
+            SWEEP.format("evaluate: {metric: 'evil.py:f'}\n"),
+            ["+sweep=mine"],
+            "evaluate.metric=evil.py:f",
+        ),
+        ("evaluate/mine.yaml", "metric: 'evil.py:f'\n", ["evaluate=mine"], "add evaluate.metric=evil.py:f to the"),
+        ("data/mine.yaml", "# @package _global_\nevaluate: {metric: 'evil.py:f'}\n", ["data=mine"], "stands in a file"),
+        (
+            "evaluate/mine.yaml",
+            "metric: 'evil.py:f'\n",
+            ["+sweep=smoke", "+sweep.space={evaluate:[quick,mine]}"],
+            "stands in a file",
+        ),
         ("model/mine.yaml", "path: evil/model\ncode_from: evil/model\n", ["model=mine"], "stands in a file"),
     ],
 )

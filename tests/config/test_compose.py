@@ -23,7 +23,8 @@ ROWS = ["data=jsonl", "data.path=rows.jsonl"]
         ("+sweep=rank_alfa", ["+sweep=rank_alfa", "Did you mean rank_alpha"]),
         ("mdoel=tiny", ["mdoel", "Did you mean model"]),
         ("lora.rank=many", ["lora.rank=many", "Integer"]),
-        ("data.metrics=[bleu]", ["data.metrics=[bleu]", "execution, exact_match, numeric"]),
+        ("data.metrics=[bleuu]", ["data.metrics=[bleuu]", "execution, exact_match, numeric", "Did you mean bleu"]),
+        ("data.scoring.normalise=[articel]", ["articel", "Did you mean articles"]),
         ("lora.rank=[", ["lora.rank=[", "key=value"]),
     ],
 )

@@ -129,7 +129,8 @@ def _value(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # To Hydra a backslash is one, except before a quote.
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text) + "'"
 
 
 @lru_cache(maxsize=8)  # a supervisor asks for its study's twice a second, and reading it takes a tenth of one

@@ -27,7 +27,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if key := _missing_key(text, overrides):
         return unknown_key(key, overrides)
     if found := re.search(r"Error merging override (.+)", text):
-        return f"{found.group(1).splitlines()[0]} is not allowed: {cause or text.splitlines()[-1]}."
+        why = cause or text.splitlines()[-1]
+        return f"{found.group(1).splitlines()[0]} is not allowed: {why}.{_meant(why)}"
     if "no viable alternative" in text or "Lexer" in text or "mismatched" in text or "extraneous" in text:
         near = next((o for o in overrides if o in text), " ".join(overrides))
         return (
@@ -35,6 +36,13 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
             "and quote values with special characters twice, for example \"data.path='my file.jsonl'\"."
         )
     return " ".join(f"{text} {cause}".split())
+
+
+def _meant(why: str) -> str:
+    """Return the nearest of the words that are allowed, where one is near."""
+    found = re.search(r"Invalid value '([^']+)', expected one of \[([^\]]+)\]", why)
+    near = nearest(found.group(1), found.group(2).split(", ")) if found else ""
+    return f" {near}" if near.startswith("Did") else ""
 
 
 def _missing_key(text: str, overrides: Sequence[str]) -> str | None:

@@ -6,6 +6,7 @@ It is read once. What was read is what the digest is of and what is run, whateve
 import ast
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -116,11 +117,13 @@ class _Kept(InspectLoader):
 @cache
 def _load(metric: OwnMetric) -> Callable[[dict[str, Any], str], Any]:
     file, name = own_name(metric.setting)
-    spec = spec_from_loader("tune_own_metric", _Kept(metric.source, file), origin=file)
+    title = f"tune_own_metric_{metric.digest[:12]}"
+    spec = spec_from_loader(title, _Kept(metric.source, file), origin=file)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     module.__file__ = str(Path(file).expanduser().resolve())
+    sys.modules[title] = module  # dataclasses and pickle look a class up there
     try:
         spec.loader.exec_module(module)
     except Exception as error:
