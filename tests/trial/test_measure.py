@@ -24,6 +24,9 @@ def measured(*, right: list[float], said: list[float], nats: float, fingerprint:
         scores={
             "execution": np.array(right),
             "exact_match": np.array(right),
+            "reply/empty": 1 - np.array(right),
+            "reply/repetition": 0 * one,
+            "reply/capped": one,
             "general/right": np.array(right),
             "general/logprob": np.array(said),
         },
@@ -46,6 +49,10 @@ def test_changes_by_hand(small) -> None:
     assert found["task/score_delta"] == 0.25
     assert found["task/score_delta_low"] == pytest.approx((1 - 1.95996**2) / (4 + 1.95996**2), abs=1e-5)
     assert found["task/score_delta_high"] == pytest.approx(0.69936, abs=1e-5)
+    # two of four replies were empty, one is; all were cut at their limit before and after
+    assert [found[f"reply/empty{end}"] for end in ("", "_base", "_delta")] == [0.25, 0.5, -0.25]
+    assert found["reply/empty_delta_low"] == pytest.approx(-found["task/score_delta_high"])
+    assert [found[f"reply/capped{end}"] for end in ("", "_base", "_delta")] == [1, 1, 0]
     # exp(2 log 4 / 2) = 4 before, 3 after, over two tokens a text; 2 log 3 nats on one answer token
     assert found["perplexity/domain_base"] == pytest.approx(4)
     # every token of every text lost log 4 - log 3 alike, so the change is -1 for sure

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tune.config.guards import Judged
+from tune.config.metrics import task_metrics
 from tune.config.schema import Config
 from tune.errors import EvaluationError
 from tune.study.storage import StudyFolder
@@ -48,7 +49,7 @@ def _source(study: StudyRecord, config: Config) -> str | None:
     if study.direction != "maximize" or not study.metric.startswith("task/"):
         return None
     name = study.metric.removeprefix("task/").removesuffix("_delta")
-    return config.data.metrics[0].value if name == "score" else name
+    return task_metrics(config)[0] if name == "score" else name
 
 
 def _candidate(point: PointRecord, source: str, folder: StudyFolder) -> Any:

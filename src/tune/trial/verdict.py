@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tune.config.guards import GuardConfig
+from tune.config.metrics import task_metrics
 from tune.config.schema import Config
 from tune.evaluate.decide import Decision, JudgedGuard, verdict
 from tune.evaluate.difference import score_delta
@@ -36,7 +37,7 @@ def _task_delta(base: Measured, tuned: Measured, config: Config, metrics: Mappin
 
     A score that is no mean over the examples, such as macro F1, has the interval that is reported and no other test.
     """
-    source = config.data.metrics[0].value
+    source = task_metrics(config)[0]
     delta = score_delta(base.scores[source], tuned.scores[source], confidence=config.evaluate.confidence)
     if abs(delta.mean - metrics["task/score_delta"]) < _ALIKE:
         return delta
