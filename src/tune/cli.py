@@ -26,8 +26,8 @@ tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it
   python -m tune stop NAME                     finish the trials that run, start none
   python -m tune doctor NAME [doctor.fix=true] what does not agree between storage, MLflow and disk
   python -m tune clean NAME [clean.yes=true]   free the room of what nothing needs any more
-  python -m tune sheet NAME [sheet.n=50]        replies of a trial and its base side by side, for people to judge blind
-  python -m tune votes NAME FILE [FILE …]       what they say
+  python -m tune sheet NAME [sheet.n=50]       replies of a trial and its base side by side, for people to judge blind
+  python -m tune votes NAME FILE [FILE …]      what they say
   python -m tune ui [track.port=5000]          compare runs in MLflow's pages
   python -m tune config [key=value …]          print the whole configuration
   python -m tune fetch [model=NAME]            get the model into the cache, and stop

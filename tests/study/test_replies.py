@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from tune.study.claim import claim, enqueue_grid
 from tune.study.replies import read_sides
 from tune.study.signature import sign
 from tune.study.space import parse_space
-from tune.study.storage import StudyFolder, open_study
+from tune.study.storage import VERDICT, StudyFolder, load_study, open_study, snapshot
+from tune.track.finals import VerdictRecord
 from tune.track.sides_record import SidesRecord
 from tune.trial.outcome import Outcome, State
 
@@ -29,8 +30,12 @@ class Rated:
     runs: Path
     name: str = "rated"
 
+    @property
+    def study_folder(self) -> StudyFolder:
+        return StudyFolder(runs=self.runs, name=self.name)
+
     def folder(self, number: int) -> Path:
-        return StudyFolder(runs=self.runs, name=self.name).trial(number)
+        return self.study_folder.trial(number)
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +121,23 @@ def test_finals_are_taken_where_both_sides_have_them(rated: Rated) -> None:
     assert pairs(read(rated, "sheet.against=0", "sheet.form=deployed"))[0][2:] == ("deployed 1 0", "deployed 0 0")
 
 
+def test_the_trial_that_the_verdict_is_about_is_read_and_need_not_be_the_best_on_validation(rated: Rated) -> None:
+    study = load_study(rated.name, compose([f"track.folder='{rated.runs}'"]), rated.runs)
+    said = VerdictRecord(verdict="SHIP", trial=0, reasons=("The best may not be shipped, this one may.",))
+    study.set_user_attr(VERDICT, {"of": list(snapshot(study, rated.study_folder).finalists), "said": asdict(said)})
+    try:
+        assert read(rated).trial == 0
+    finally:
+        study.set_user_attr(VERDICT, {})
+    assert read(rated).trial == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["sheet.trial=7"], "trial 7 of rated is not there or not complete, so it has no replies. Complete are: 0, 1."),
         (["sheet.against=7"], "trial 7 of rated is not there"),
-        (["sheet.against=1"], "sheet.against=1 is the best trial of rated itself. Name another, or base."),
+        (["sheet.against=1"], "sheet.against=1 is the trial of rated that is rated. Name another, or base."),
         (["sheet.form=deployed"], "sheet.form=deployed needs the finals of both sides, and there is no final.json in"),
     ],
 )
@@ -156,7 +172,9 @@ def test_a_chat_shows_who_said_what_and_a_single_question_stands_alone() -> None
 def test_a_sheet_is_made_filled_in_and_read_back_from_the_command_line(rated: Rated, tmp_path: Path) -> None:
     made = tune("sheet", rated.name, "sheet.n=2", f"sheet.folder={tmp_path}", folder=rated.runs)
     assert made.returncode == 0, made.stderr
-    assert "trial 1 beside the base, 2 of 3 validation questions; on 0 both replied the same" in made.stdout
+    assert (
+        "trial 1 beside the base, 2 of 3 validation questions\nnote: the search chose by these questions" in made.stdout
+    )
     assert sorted(file.name for file in tmp_path.iterdir()) == ["sheet.csv", "sheet.html"], "the key is not there"
     with (tmp_path / "sheet.csv").open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))

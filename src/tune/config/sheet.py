@@ -31,7 +31,7 @@ class SheetConfig:
     """Where sheet.csv and sheet.html go; null for the study's folder. The key stays in the trial's."""
 
     trial: int | None = None
-    """Number of the trial that is rated; null for the best one. At least 0."""
+    """Number of the trial that is rated; null for the one of the study's verdict, else the best. At least 0."""
 
     against: str = BASE
     """What it is compared with: base, or the number of another trial."""

@@ -98,11 +98,16 @@ def make_sheet(sides: SidesRecord, config: Config) -> None:
     where = [] if config.track.folder is None else [f"track.folder={config.track.folder}"]
     command = shlex.join(["python", "-m", "tune", "votes", sides.study, f"votes-{sheet.digest}-NAME.json", *where])
     console = _console()
+    same = f"; on {len(key.same)} both replied the same, which counts as a tie and is not shown" if key.same else ""
     console.print(
         f"{sides.study}: trial {sides.trial} beside {sides.other}, {len(sheet.items)} of {len(sides.asked)} "
-        f"{sides.split} questions; on {len(key.same)} both replied the same, which counts as a tie and is not shown",
+        f"{sides.split} questions{same}",
         soft_wrap=True,
     )
+    if sides.split == "validation":
+        console.print(
+            "note: the search chose by these questions, so they flatter its best trial; finals ask the test split"
+        )
     lines = [("For raters, either one:", " or ".join(map(str, reversed(files))))]
     lines += [("Key, not for raters:", str(kept)), ("Read their votes:", command)]
     for name, words in lines:

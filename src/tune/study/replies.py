@@ -37,7 +37,7 @@ def read_sides(name: str, config: Config) -> SidesRecord:
     if sheet.other is not None:
         _complete(record, sheet.other)
     if sheet.other == trial.number:
-        msg = f"sheet.against={sheet.against} is the best trial of {name} itself. Name another, or base."
+        msg = f"sheet.against={sheet.against} is the trial of {name} that is rated. Name another, or base."
         raise StudyError(msg)
     own = folder.trial(trial.number)
     rival = own if sheet.other is None else folder.trial(sheet.other)
@@ -56,6 +56,9 @@ def read_sides(name: str, config: Config) -> SidesRecord:
 
 
 def _best(record: StudyRecord) -> TrialRecord:
+    """Return the trial that the study's verdict is about; without one the best on the validation split."""
+    if record.verdict and record.verdict.trial is not None:
+        return _complete(record, record.verdict.trial)
     best = best_points(record)
     if not best:
         msg = f"no trial of {record.name} is complete yet, so there is nothing to rate. Run it on with its command."

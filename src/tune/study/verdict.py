@@ -33,7 +33,7 @@ def final_to_json(final: "Final", record: FinalRecord) -> dict[str, Any]:
     return {
         "split": "test",
         "trial": record.trial,
-        "examples": [{"id": e.id, "question": e.messages[-1].content, "answer": e.answer} for e in asked],
+        "examples": [{"id": e.id, "question": e.question, "answer": e.answer} for e in asked],
         "replies": {name: list(each.replies) for name, each in measured.items()},
         "metrics": {name: form.metrics for name, form in record.forms.items()},
         "scores": {name: each.to_json() for name, each in measured.items()},

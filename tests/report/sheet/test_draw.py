@@ -69,7 +69,7 @@ def test_ids_are_numbers_after_the_digest_of_what_is_seen() -> None:
 
 def test_a_sheet_is_the_same_to_the_last_letter_whoever_replied_what() -> None:
     ours = sides([asked(number, f"x{number}", f"y{number}") for number in range(3)])
-    theirs = sides([asked(number, f"y{number}", f"x{number}") for number in range(3)], trial=8, against="2")
+    theirs = sides([asked(number, f"y{number}", f"x{number}") for number in range(3)])
     sheet, key = draw_sheet(ours, config(seed=0))
 
     drawn = (draw_sheet(theirs, config(seed=seed)) for seed in range(2000))
@@ -77,6 +77,15 @@ def test_a_sheet_is_the_same_to_the_last_letter_whoever_replied_what() -> None:
 
     assert (table(other), page(other)) == (table(sheet), page(sheet))
     assert not [one for one in key.items if key.items[one].trial == other_key.items[one].trial]
+
+
+def test_trials_that_reply_alike_have_sheets_of_their_own() -> None:
+    pairs = [asked(number, f"x{number}", f"y{number}") for number in range(3)]
+    several = [sides(pairs), sides(pairs, trial=4), sides(pairs, against="4"), sides(pairs, form="deployed")]
+    sheets = [draw_sheet(one, config())[0] for one in several]
+
+    assert len({sheet.digest for sheet in sheets}) == 4
+    assert len({tuple((item.question, item.a, item.b) for item in sheet.items) for sheet in sheets}) == 1
 
 
 def test_identical_replies_are_not_shown_and_counted() -> None:

@@ -2,12 +2,13 @@
 
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from tune.report.sheet.key import Key, Placed
-from tune.report.votes.count import Result, Tally, count, exact_interval, sign_test
+from tune.report.votes.count import Result, Tally, count, exact_interval, questions_needed, sign_test
 from tune.report.votes.read import Ballot, Choice
 from tune.report.votes.show import lines, print_counted, verdict
 
@@ -104,6 +105,37 @@ def test_test_and_interval_are_what_scipy_gives(wins: int, losses: int, confiden
     assert low is not None
     assert high is not None
     assert (low <= 0.5 <= high) == (reference.pvalue > 1 - confidence)
+
+
+@pytest.mark.parametrize(("rate", "n"), [(1.0, 6), (0.0, 6), (0.9, 12), (0.75, 30), (0.6, 199)])
+def test_how_many_questions_would_tell_is_the_least_with_that_power(rate: float, n: int) -> None:
+    # 6: the least n of which none lost gives 2 / 2**n below 0.05. Others by scipy, here at n and one before.
+    def power(n: int) -> float:
+        most = max((k for k in range(n // 2) if binomtest(k, n).pvalue < 0.05), default=-1)
+        return float(binom.cdf(most, n, min(rate, 1 - rate)))
+
+    assert questions_needed(rate, confidence=0.95) == n
+    assert power(n) >= 0.8 > power(n - 1)
+
+
+def test_what_cannot_be_told_needs_no_number_of_questions() -> None:
+    assert questions_needed(0.5, confidence=0.95) is None
+
+
+def test_three_raters_who_agree_give_no_more_false_alarms_than_one() -> None:
+    # Nobody is better. Of each question all three have one opinion, and each rater errs on a fifth of them.
+    rng = np.random.default_rng(0)
+    n_studies, n, alarms, pooled = 1000, 40, 0, 0
+    for _ in range(n_studies):
+        opinion, errs = rng.random(n) < 0.5, rng.random((3, n)) < 0.2
+        said = ["".join("wl"[int(one)] for one in opinion ^ own) for own in errs]
+        counted = count([ballot(one, rater=str(r)) for r, one in enumerate(said)], key(n))
+        alarms += counted.p is not None and counted.p < 0.05
+        n_wins = sum(one.count("w") for one in said)
+        pooled += (sign_test(n_wins, 3 * n - n_wins) or 1) < 0.05
+
+    assert alarms / n_studies < 0.05
+    assert pooled / n_studies > 0.1, "votes are not independent: counting each would promise too much"
 
 
 def test_nothing_decided_says_that_nothing_can_be_said() -> None:

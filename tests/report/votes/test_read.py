@@ -121,7 +121,7 @@ def test_votes_of_another_sheet_name_those_of_this_study(keys: Keys, tmp_path: P
     other, other_key = draw_sheet(plain(4), config(seed=3))
     table, _ = write_sheet(other, tmp_path / "other")
     strange = filled(table, ["A"], to=tmp_path / "strange.csv")
-    own = saved(tmp_path / "own.json", only(keys).sheet, [])
+    own = saved(tmp_path / "own.json", only(keys).sheet, [(next(iter(only(keys).items)), "A")])
 
     text = refused([strange], keys)
     assert f"strange.csv is of another sheet, {other.digest}. This study has {only(keys).sheet}." in text
@@ -129,6 +129,12 @@ def test_votes_of_another_sheet_name_those_of_this_study(keys: Keys, tmp_path: P
 
     both = keys | {other.digest: (other_key, tmp_path)}
     assert f"strange.csv is of the sheet {other.digest} and" in refused([own, strange], both)
+
+
+def test_a_file_without_a_vote_is_named(keys: Keys, tmp_path: Path) -> None:
+    text = refused([tmp_path / "sheet.csv"], keys)
+
+    assert text.endswith("sheet.csv holds no vote: leave it out, or fill it in.")
 
 
 def test_two_files_of_one_rater_are_refused(keys: Keys, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Which questions come on a blind sheet, in which order, and on which side each reply stands.
 
 All of it is drawn from an example's id and sheet.seed. Ids on the sheet are numbers in the order drawn, after a
-digest of what raters see, so that votes find their sheet again and nothing tells the sides.
+digest of what raters see and whose sheet it is, so that votes find their sheet again and nothing tells the sides.
 """
 
 import re
@@ -36,7 +36,7 @@ class Sheet:
     """What raters see."""
 
     digest: str
-    """Of all items; eight hexadecimal digits."""
+    """Of all items and of whose they are; eight hexadecimal digits."""
 
     items: tuple[Item, ...]
 
@@ -62,7 +62,8 @@ def draw_sheet(sides: SidesRecord, config: SheetConfig) -> tuple[Sheet, Key]:
         raise EvaluationError(msg)
     is_left = [lot(one.id.encode(), seed=config.seed, purpose="sheet side") < 0.5 for one in drawn]  # noqa: PLR2004
     texts = [_texts(one, left, config) for one, left in zip(drawn, is_left, strict=True)]
-    name = digest(texts)[:8]
+    # Two trials may reply alike; whose sheet it is says nothing of who stands where.
+    name = digest([texts, sides.study, sides.trial, sides.against, sides.form])[:8]
     ids = [f"s{name}-{number:0{len(str(len(drawn)))}d}" for number in range(1, len(drawn) + 1)]
     items = tuple(
         Item(id=one, question=question, answer=answer, a=a, b=b)

@@ -69,19 +69,10 @@ def find_keys(study_folder: Path) -> dict[str, tuple[Key, Path]]:
     """Return the keys of a study's sheets, each with its trial's folder, by digest.
 
     Raises:
-        EvaluationError: A key cannot be read, or two sheets show the same with other sides.
+        EvaluationError: A key cannot be read.
     """
-    found: dict[str, tuple[Key, Path]] = {}
-    for file in sorted(study_folder.glob("trials/*/sheet_key_*.json")):
-        key = _read_key(file)
-        if key.sheet in found:
-            msg = (
-                f"{file} and a key of {found[key.sheet][1]} are of sheets that look the same. "
-                "Move away the one that nobody voted on."
-            )
-            raise EvaluationError(msg)
-        found[key.sheet] = key, file.parent
-    return found
+    files = sorted(study_folder.glob("trials/*/sheet_key_*.json"))
+    return {key.sheet: (key, file.parent) for key, file in zip(map(_read_key, files), files, strict=True)}
 
 
 def _read_key(file: Path) -> Key:

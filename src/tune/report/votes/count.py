@@ -16,6 +16,8 @@ from tune.report.votes.agree import cohen_kappa, fleiss_kappa
 from tune.report.votes.read import Ballot, Choice
 
 _PAIR = 2
+_MOST_QUESTIONS = 10_000
+_POWER = 0.8
 
 
 class Result(StrEnum):
@@ -156,6 +158,27 @@ def exact_interval(wins: int, n: int, *, confidence: float) -> tuple[float | Non
     low = float(betaincinv(wins, n - wins + 1, rest)) if wins else 0.0
     high = float(betaincinv(wins + 1, n - wins, 1 - rest)) if wins < n else 1.0
     return low, high
+
+
+def questions_needed(rate: float, *, confidence: float) -> int | None:
+    """Return how many decided questions tell two models apart in four of five such ratings; None above 10,000.
+
+    Args:
+        rate: The true share of wins, 0 to 1.
+        confidence: The sign test's p must be below one minus this.
+
+    Source: power of the exact sign test, by the binomial distribution.
+    """
+    from scipy.special import bdtr
+
+    rate = max(rate, 1 - rate)
+    most_losses = -1  # that still tell; grows with n, by one at a time
+    for n in range(1, _MOST_QUESTIONS + 1):
+        if 2 * bdtr(most_losses + 1, n, 0.5) < 1 - confidence:
+            most_losses += 1
+        if most_losses >= 0 and bdtr(most_losses, n, 1 - rate) >= _POWER:
+            return n
+    return None
 
 
 def _result(vote: Choice | None, key: Key, item: str) -> Result | None:

@@ -165,6 +165,8 @@ def _bad_rows(sent: _Sent, key: Key) -> Iterator[str]:
         elif row.vote and row.vote.lower() not in _WORDS:
             yield f"{sent.file}, {row.where}: {row.vote} is no vote; write {', '.join(Choice)}, or nothing."
         seen.add(row.id)
+    if not any(row.vote for row in sent.rows):
+        yield f"{sent.file} holds no vote: leave it out, or fill it in."
 
 
 def _twice(sent: Sequence[_Sent]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tune.report.sheet.key import Key
-from tune.report.votes.count import Counted, Result, Tally
+from tune.report.votes.count import Counted, Result, Tally, questions_needed
 
 
 def print_counted(counted: Counted, key: Key, console: Console) -> None:
@@ -58,13 +58,20 @@ def verdict(counted: Counted, key: Key) -> str:
     if counted.p >= 1 - key.confidence:
         return (
             f"Raters do not tell {trial} and {key.other} apart: {tally.win} wins and {tally.loss} losses are what "
-            "chance may give. More votes may tell; until then do not choose by them."
+            f"chance may give. {_more(counted.rate, key)}"
         )
     better, worse = (trial, key.other) if tally.win > tally.loss else (key.other, trial)
     return (
         f"Raters prefer {better} to {worse}: on {max(tally.win, tally.loss)} of the {tally.decided} questions where "
         "they prefer one, more often than chance would give."
     )
+
+
+def _more(rate: float, key: Key) -> str:
+    n = questions_needed(rate, confidence=key.confidence)
+    if n is None:
+        return "The two are so close that more votes will hardly tell."
+    return f"If this win rate is the true one, {n} decided questions tell in four of five such ratings."
 
 
 def _agreement(counted: Counted) -> list[str]:
