@@ -28,6 +28,8 @@ tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it
   python -m tune clean NAME [clean.yes=true]   free the room of what nothing needs any more
   python -m tune sheet NAME [sheet.n=50]       replies of a trial and its base side by side, for people to judge blind
   python -m tune votes NAME FILE [FILE …]      what they say
+  python -m tune judge NAME evaluate.judge.base_url=URL evaluate.judge.model=MODEL
+                                               what a language model says of the replies
   python -m tune ui [track.port=5000]          compare runs in MLflow's pages
   python -m tune config [key=value …]          print the whole configuration
   python -m tune fetch [model=NAME]            get the model into the cache, and stop

@@ -171,6 +171,19 @@ def _votes(words: Words) -> int:
     return 0
 
 
+def _judge(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+    from tune.config.judge import check_judge
+    from tune.report.command import print_judged
+    from tune.study.judged import read_judged
+
+    name, config = one_name(words), compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    check_judge(config.evaluate.judge)
+    return 0 if print_judged(read_judged(name, config), config) else 1
+
+
 def _ui(words: Words) -> int:
     from tune import paths
     from tune.config import rules
@@ -239,6 +252,7 @@ COMMANDS: dict[str, Callable[[Words], int]] = {
     "clean": _clean,
     "sheet": _sheet,
     "votes": _votes,
+    "judge": _judge,
     "ui": _ui,
     "worker": _worker,
 }

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from tune.config.code import CodeConfig
+from tune.config.judge import JudgeConfig
 from tune.config.sampling import SamplingConfig
 
 
@@ -75,6 +76,9 @@ class EvaluateConfig:
 
     code: CodeConfig = field(default_factory=CodeConfig)
     """Limits of the programs that the metric code runs."""
+
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    """A language model that judges replies, for the command judge."""
 
     prompts: str | None = None
     """Fixed prompts that are answered before and after training: embedded, a file of one's own, or null for none.

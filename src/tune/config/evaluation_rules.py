@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
+from tune.config.judge import impossible_judge
 
 _MAX_SHOTS = {GeneralKnowledge.probe: 3, GeneralKnowledge.mmlu: 5}
 
@@ -21,3 +22,4 @@ def impossible_evaluation(evaluate: EvaluateConfig) -> Iterator[str]:
         )
     if evaluate.items is not None and evaluate.general is GeneralKnowledge.none:
         yield f"evaluate.items={evaluate.items} has no effect with evaluate.general=none: leave one of the two out."
+    yield from impossible_judge(evaluate.judge)

@@ -9,7 +9,18 @@ from tune.config.leaves import leaves
 from tune.config.schema import Config, SweepConfig
 from tune.errors import nearest
 
-NO_TRIAL = ("sweep", "study.", "workers.", "track.", "report.", "plan.", "doctor.", "clean.", "sheet.")
+NO_TRIAL = (
+    "sweep",
+    "study.",
+    "workers.",
+    "track.",
+    "report.",
+    "plan.",
+    "doctor.",
+    "clean.",
+    "sheet.",
+    "evaluate.judge.",
+)
 """How the keys begin that say nothing about a trial."""
 
 

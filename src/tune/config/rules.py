@@ -96,6 +96,19 @@ RANGES: dict[str, Range] = {
     "evaluate.sampling.temperature": Range(lambda value: 0 <= value <= 10, "from 0 to 10"),  # noqa: PLR2004
     "evaluate.sampling.top_p": Range(lambda value: 0 < value <= 1, "above 0, at most 1"),
     "evaluate.sampling.seed": _at_least(0),
+    "evaluate.judge.trial": _at_least(0),
+    "evaluate.judge.limit": _at_least(2),
+    "evaluate.judge.per_minute": _POSITIVE,
+    "evaluate.judge.n_parallel": Range(lambda value: 1 <= value <= 64, "from 1 to 64"),  # noqa: PLR2004
+    "evaluate.judge.timeout_s": _POSITIVE,
+    "evaluate.judge.retries": _at_least(0),
+    "evaluate.judge.backoff_s": _at_least(0),
+    "evaluate.judge.max_failures": _at_least(1),
+    "evaluate.judge.max_down_s": _POSITIVE,
+    "evaluate.judge.temperature": Range(lambda value: 0 <= value <= 2, "from 0 to 2"),  # noqa: PLR2004
+    "evaluate.judge.max_tokens": _at_least(32),
+    "evaluate.judge.price_per_million_input": _at_least(0),
+    "evaluate.judge.price_per_million_output": _at_least(0),
     "study.n_trials": _at_least(1),
     "study.seed": _at_least(0),
     "study.population": _at_least(2),

@@ -13,6 +13,7 @@ from tune.evaluate.decide import Decision
 from tune.report.checkup import print_checkup
 from tune.report.clean import may_free, print_freeable, print_freed
 from tune.report.data import print_data
+from tune.report.judge import judge_trials
 from tune.report.plan import print_plan
 from tune.report.sheet.draw import draw_sheet
 from tune.report.sheet.key import find_keys, write_key
@@ -130,6 +131,15 @@ def read_votes(study_folder: Path, files: Sequence[Path], form: ReportFormat) ->
     console = _console()
     print_counted(counted, key, console)
     console.print(f"\nKept in {kept}", soft_wrap=True)
+
+
+def print_judged(trials: Sequence[SidesRecord], config: Config) -> bool:
+    """Ask a language model about replies and print what it says; return whether it said anything.
+
+    Raises:
+        EvaluationError: The judge's key cannot be sent in secret.
+    """
+    return judge_trials(trials, config, _console())
 
 
 def print_end(study: StudyRecord, track: TrackConfig) -> None:

@@ -36,6 +36,7 @@ _FREE = (
     "doctor.",
     "clean.",
     "sheet.",
+    "evaluate.judge.",
     "sweep.question",
     "evaluate.finalists",
     "study.require_verdict",

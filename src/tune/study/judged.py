@@ -1,0 +1,30 @@
+"""Whose replies are judged: those of the finalists, or of the best trial where the finals have not been run."""
+
+from dataclasses import replace
+
+from tune import paths
+from tune.config.schema import Config
+from tune.config.sheet import BASE
+from tune.study.replies import FINAL, read_sides
+from tune.study.storage import StudyFolder
+from tune.study.visit import read_study
+from tune.track.sides_record import SidesRecord
+
+
+def read_judged(name: str, config: Config) -> list[SidesRecord]:
+    """Return the replies of each trial that is to be judged, beside its base's; evaluate.judge says which and how.
+
+    Raises:
+        StudyError: There is no such study or trial, or the trial has no replies here.
+        EvaluationError: A file cannot be used.
+    """
+    judge = config.evaluate.judge
+    numbers = _finalists(name, config) if judge.trial is None else [judge.trial]
+    sheets = [replace(config.sheet, trial=number, against=BASE, form=judge.form) for number in numbers or [None]]
+    return [read_sides(name, replace(config, sheet=sheet)) for sheet in sheets]
+
+
+def _finalists(name: str, config: Config) -> list[int]:
+    folder = StudyFolder(runs=paths.runs_dir(config.track.folder), name=name)
+    complete = [trial.number for trial in read_study(name, config).trials if trial.state == "complete"]
+    return [number for number in complete if (folder.trial(number) / FINAL).is_file()]
