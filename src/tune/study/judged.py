@@ -19,8 +19,9 @@ def read_judged(name: str, config: Config) -> list[SidesRecord]:
         EvaluationError: A file cannot be used.
     """
     judge = config.evaluate.judge
-    numbers = _finalists(name, config) if judge.trial is None else [judge.trial]
-    sheets = [replace(config.sheet, trial=number, against=BASE, form=judge.form) for number in numbers or [None]]
+    chosen: list[int | None] = [*_finalists(name, config)] if judge.trial is None else [judge.trial]
+    chosen = chosen or [None]  # the best one
+    sheets = [replace(config.sheet, trial=number, against=BASE, form=judge.form) for number in chosen]
     return [read_sides(name, replace(config, sheet=sheet)) for sheet in sheets]
 
 
