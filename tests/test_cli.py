@@ -75,7 +75,7 @@ def _left_behind(folder: Path) -> list[Path]:
         (["sheet", "smoke", "sheet.against=best"], ["sheet.against=best", "base, or the number"]),
         (["sheet", "smoke", "sheet.trial=2", "sheet.against=2"], ["sheet.against=2", "itself"]),
         (["judge", "smoke"], ["evaluate.judge.base_url is not set", "TUNE_JUDGE_API_KEY"]),
-        (["judge", "smoke", "evaluate.judge.base_url=http://[::1]/v1"], ["evaluate.judge.model is not set"]),
+        (["judge", "smoke", "evaluate.judge.base_url=http://127.0.0.1:1/v1"], ["evaluate.judge.model is not set"]),
         (["judge", "smoke", "evaluate.judge.key_env=sk-abc"], ["name of an environment variable"]),
         (["--config-dir", "nowhere"], ["nowhere"]),
     ],

@@ -15,6 +15,7 @@ from tune import paths
 from tune.config.compose import to_yaml
 from tune.config.digest import digest
 from tune.config.evaluation import EvaluateConfig
+from tune.config.judge import JudgeConfig
 from tune.config.schema import Config
 from tune.errors import AssetError, DataError, StudyError, TrialError, TuneError
 from tune.files import write_json
@@ -134,7 +135,7 @@ def _scored(trial: TrialRecord, own: Config, study: Any, folder: StudyFolder, ba
     from tune.trial.task import model_folder
 
     task, place = final_task(own), folder.trial(trial.number)
-    asked = replace(own.evaluate, finalists=0)
+    asked = replace(own.evaluate, finalists=0, judge=JudgeConfig())  # neither moves a score
     key = digest([own.model, own.quantization, own.lora, own.data, asked, dict(task.splits.digests)])
     known = study.user_attrs.get(f"{FINAL}{trial.number}")
     if known and known["key"] == key and (place / FILE).is_file():
