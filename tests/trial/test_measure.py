@@ -29,6 +29,8 @@ def measured(*, right: list[float], said: list[float], nats: float, fingerprint:
             "reply/capped": one,
             "general/right": np.array(right),
             "general/logprob": np.array(said),
+            "corpus/nats": nats * one,
+            "corpus/tokens": 2 * one,
         },
         ids={"task": tuple("abcd"[:n]), "general": tuple("abcd"[:n]), "subject": tuple("xyzw"[:n])},
         replies=("",) * n,

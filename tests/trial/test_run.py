@@ -174,7 +174,7 @@ def test_data_template_is_what_the_bench_writes_with(bench: Bench, small) -> Non
 
 
 def test_general_knowledge_may_be_left_unmeasured(small, bench: Bench, tmp_path: Path) -> None:
-    config = small("evaluate.general=none", "evaluate.perplexity=false")
+    config = small("evaluate.general=none", "evaluate.perplexity=false", "evaluate.corpus=null")
     quiet = dataclasses.replace(bench, task=read_task(config))
     recorder = MemoryStore().trial_run(name="t", study_run_id=None, tags={})
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tune import paths
 from tune.config.explain import NO_TRIAL, explain, sweep_names, trial_groups, unknown_key
-from tune.config.foreign import check_content, check_permission, check_words
+from tune.config.foreign import check_content, check_permissions, check_words
 from tune.config.leaves import leaves, plain
 from tune.config.options import resolve, searched_options
 from tune.config.schema import Config
@@ -52,7 +52,12 @@ def _compose(overrides: Sequence[str], config_dir: Path | None) -> Config:
     except (HydraException, OmegaConfBaseException, AssertionError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(explain(error, overrides)) from error
     assert isinstance(config, Config)
-    check_permission(code_from=config.model.code_from, metric=config.evaluate.metric, overrides=overrides)
+    permissions = {
+        "model.code_from": config.model.code_from,
+        "evaluate.tasks_dir": config.evaluate.tasks_dir,
+        "evaluate.metric": config.evaluate.metric,
+    }
+    check_permissions(permissions, overrides)
     return config
 
 

@@ -7,6 +7,9 @@ from tune.config.code import CodeConfig
 from tune.config.judge import JudgeConfig
 from tune.config.sampling import SamplingConfig
 
+EMBEDDED = "embedded"
+"""Names what this project brings itself."""
+
 
 class GeneralKnowledge(StrEnum):
     """What shows forgetting."""
@@ -53,8 +56,8 @@ class EvaluateConfig:
     """Best trials of a study that are scored once on the untouched test split, for its verdict; 0 for none."""
 
     finalists_full: bool = True
-    """Ask the finalists everything: all questions, all items of evaluate.tasks, all documents of the corpus, and the
-    embedded prompts where evaluate.prompts names none."""
+    """Ask the finalists everything: all questions, all items of evaluate.tasks, and the embedded prompts where
+    evaluate.prompts names none. The corpus stays as it is."""
 
     n_shot: int = 0
     """Solved questions shown before each one. From 0 to 5 (the probe has 3)."""
@@ -62,8 +65,37 @@ class EvaluateConfig:
     form: ChoiceForm = ChoiceForm.letter
     """How the choices are compared."""
 
+    tasks: list[str] = field(default_factory=list)
+    """Tasks, groups or tags of lm-eval that are scored too, each by its main metric: hellaswag, arc_easy, gsm8k …"""
+
+    tasks_dir: str | None = None
+    """Folder with lm-eval task files of one's own. They may name Python functions, and their templates compute, so it
+    is code that runs here with your rights: it counts on the command line alone."""
+
+    tasks_limit: int | None = 100
+    """Items of each task, drawn by evaluate.items_seed; null, or more than there are, for all. At least 2."""
+
     perplexity: bool = True
     """Measure perplexity/domain on the held-out texts of the task."""
+
+    corpus: str | None = None
+    """Texts that perplexity/general is measured on: embedded (40 short ones of this project), a UTF-8 text file whose
+    documents are divided by blank lines, the id of a hub data set, or null for none."""
+
+    corpus_limit: int | None = 200
+    """Most documents, drawn by evaluate.items_seed; null for all. At least 2."""
+
+    corpus_tokens: int = 256
+    """Tokens of a document that are read, from its beginning. At least 16."""
+
+    corpus_subset: str | None = None
+    """Configuration of a hub data set, for example wikitext-2-raw-v1."""
+
+    corpus_split: str = "test"
+    """Split of a hub data set."""
+
+    corpus_column: str = "text"
+    """Column of a hub data set that has the texts."""
 
     batch_size: int = 8
     """Sequences scored at once; fixed, because it changes scores slightly. At least 1."""
@@ -107,4 +139,4 @@ class EvaluateConfig:
         """Return what a finalist is asked: with evaluate.finalists_full everything, else what trials are."""
         if not self.finalists_full:
             return self
-        return replace(self, limit=None, items=None, prompts=self.prompts or "embedded")
+        return replace(self, limit=None, items=None, tasks_limit=None, prompts=self.prompts or "embedded")

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
 from tune.config.judge import impossible_judge
+from tune.config.lm_tasks import chosen_tasks
+from tune.errors import ConfigError
 
 _MAX_SHOTS = {GeneralKnowledge.probe: 3, GeneralKnowledge.mmlu: 5}
 
@@ -23,3 +25,16 @@ def impossible_evaluation(evaluate: EvaluateConfig) -> Iterator[str]:
     if evaluate.items is not None and evaluate.general is GeneralKnowledge.none:
         yield f"evaluate.items={evaluate.items} has no effect with evaluate.general=none: leave one of the two out."
     yield from impossible_judge(evaluate.judge)
+    yield from _impossible_tasks(evaluate)
+
+
+def _impossible_tasks(evaluate: EvaluateConfig) -> Iterator[str]:
+    if evaluate.tasks_dir is not None and not evaluate.tasks:
+        yield f"evaluate.tasks_dir={evaluate.tasks_dir} has no effect without evaluate.tasks: name tasks of it."
+    try:
+        chosen = chosen_tasks(tuple(evaluate.tasks), evaluate.tasks_dir)
+    except ConfigError as error:
+        yield str(error)
+        return
+    if any(task.name == "probe" for task in chosen):
+        yield "evaluate.tasks has a task named probe, as the embedded questions are in the metrics: rename it."

@@ -6,7 +6,7 @@ a variable of the environment, a password perhaps, into the record of every run.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tune.errors import ConfigError
@@ -16,6 +16,13 @@ _HYDRA = re.compile(r"(?:^|[\s@./:~+])hydra(?:$|[\s@./:=\[])")
 # A resolver has a colon behind its opening brace. Other braces may stand between, so the rest of the text is
 # searched: a plain reference followed by a colon is refused too, but nothing that is called gets by.
 _RESOLVER = re.compile(r"\$\{.*:", re.DOTALL)
+
+PERMISSIONS = {
+    "model.code_from": "whether a model's own Python code may run here is yours to say",
+    "evaluate.tasks_dir": "its files may hold Python code that would run here with your rights",
+    "evaluate.metric": "it is Python code that would run here with your rights",
+}
+"""Keys that let code run which tune did not bring, and what is said of them."""
 
 
 def check_words(overrides: Sequence[str]) -> None:
@@ -56,29 +63,23 @@ def check_package(package: str | None, where: str) -> None:
         raise ConfigError(_hydra(f"{where}: @package {package}"))
 
 
-def check_permission(*, code_from: str | None, metric: str | None, overrides: Sequence[str]) -> None:
+def check_permissions(given: Mapping[str, str | None], overrides: Sequence[str]) -> None:
     """Refuse a permission to run code that a file gave: only the person at the command line can.
 
+    Args:
+        given: The keys of PERMISSIONS with their values.
+        overrides: What stands on the command line.
+
     Raises:
-        ConfigError: `model.code_from` or `evaluate.metric` is set, and not by an override.
+        ConfigError: One is set, and not by an override.
     """
-    if code_from is not None and not _stands_in("model.code_from", overrides):
-        msg = (
-            f"model.code_from={code_from} stands in a file, but whether a model's own Python code may run here is "
-            f"yours to say: take it out of the file and, if you trust that code, add model.code_from={code_from} "
-            "to the command."
-        )
-        raise ConfigError(msg)
-    if metric is not None and not _stands_in("evaluate.metric", overrides):
-        msg = (
-            f"evaluate.metric={metric} stands in a file, but it is Python code that would run here with your rights: "
-            f"take it out of the file and, if you trust that code, add evaluate.metric={metric} to the command."
-        )
-        raise ConfigError(msg)
-
-
-def _stands_in(key: str, overrides: Sequence[str]) -> bool:
-    return any(word.lstrip("+").startswith(f"{key}=") for word in overrides)
+    for key, value in given.items():
+        if value is not None and not any(word.lstrip("+").startswith(f"{key}=") for word in overrides):
+            msg = (
+                f"{key}={value} stands in a file, but {PERMISSIONS[key]}: take it out of the file and, if you trust "
+                f"that code, add {key}={value} to the command."
+            )
+            raise ConfigError(msg)
 
 
 def _check_text(text: str, what: str) -> None:

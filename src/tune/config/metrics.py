@@ -1,6 +1,7 @@
 """The names of the metrics that a trial of a given configuration produces."""
 
 from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
+from tune.config.lm_tasks import chosen_tasks
 from tune.config.metric import OF_LABELS
 from tune.config.schema import Config
 from tune.config.scoring_rules import own_name
@@ -56,6 +57,16 @@ def reply_rates(config: Config) -> list[str]:
     return ["empty", "repetition", "capped", *(["no_label"] if has_labels else [])]
 
 
+def lm_task_names(evaluate: EvaluateConfig) -> list[str]:
+    """Return the names under which tasks of lm-eval are reported."""
+    changes = ("delta", "delta_low", "delta_high", "delta_stderr")
+    names: list[str] = []
+    for task in chosen_tasks(tuple(evaluate.tasks), evaluate.tasks_dir):
+        score = f"general/{task.name}/{task.metric}"
+        names += [score, f"{score}_base", *(f"general/{task.name}/{change}" for change in changes)]
+    return names
+
+
 def metric_names(config: Config) -> list[str]:
     """Return every metric that a complete trial reports; the test of a trial holds it to this list."""
     scores = ["task/score", *(f"task/{metric}" for metric in task_metrics(config))]
@@ -63,7 +74,9 @@ def metric_names(config: Config) -> list[str]:
     names = [f"{score}{change}" for score in scores for change in ("", *_CHANGES)]
     if config.evaluate.perplexity:
         names += [f"perplexity/domain{change}" for change in ("", *_CHANGES)]
+    if config.evaluate.corpus is not None:
+        names += [f"perplexity/general{change}" for change in ("", *_CHANGES)]
     if config.train.early_stopping.patience is not None:
         names += [BEST_STEP, PLANNED_STEPS]
-    names += prompt_names(config.evaluate)
-    return [*names, *general_names(config.evaluate), "train/loss", "eval/loss", "eval/loss_base", *COSTS]
+    names += [*prompt_names(config.evaluate), *general_names(config.evaluate), *lm_task_names(config.evaluate)]
+    return [*names, "train/loss", "eval/loss", "eval/loss_base", *COSTS]

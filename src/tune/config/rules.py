@@ -11,6 +11,7 @@ from tune.config.data_rules import impossible_data
 from tune.config.duration import seconds_of
 from tune.config.early_stopping import impossible_early_stopping
 from tune.config.evaluation_rules import impossible_evaluation
+from tune.config.foreign import PERMISSIONS
 from tune.config.method_rules import impossible_bias, impossible_checkpointing, impossible_method
 from tune.config.objective_rules import impossible_objectives
 from tune.config.optimizer_rules import impossible_optimizer
@@ -84,6 +85,9 @@ RANGES: dict[str, Range] = {
     "evaluate.items": _at_least(1),
     "evaluate.items_seed": _at_least(0),
     "evaluate.finalists": _at_least(0),
+    "evaluate.tasks_limit": _at_least(2),
+    "evaluate.corpus_limit": _at_least(2),
+    "evaluate.corpus_tokens": _at_least(16),
     "evaluate.n_shot": _at_least(0),
     "evaluate.batch_size": _at_least(1),
     "evaluate.generation_batch_size": _at_least(1),
@@ -243,5 +247,7 @@ def _not_permitted(config: Config) -> Iterator[str]:
             f"on this machine with your rights, so it must equal model.path={model.path or 'null'}. Read that model's "
             "*.py files, then write both alike; or leave model.code_from out."
         )
-    if config.sweep and any(key.startswith("model.code_from") for key in config.sweep.space):
-        yield "sweep.space has model.code_from, which is a permission and nothing to search. Take it out."
+    searched = config.sweep.space if config.sweep else ()
+    for permission in PERMISSIONS.keys() - {"evaluate.metric"}:  # tune.config.scoring_rules has more to say of that
+        if any(key.startswith(permission) for key in searched):
+            yield f"sweep.space has {permission}, which is a permission and nothing to search. Take it out."

@@ -3,23 +3,17 @@
 Nothing here needs torch, so a broken folder is refused before a model is loaded.
 """
 
-import csv
 import hashlib
-import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tune.errors import ConfigError, DataError, EvaluationError
+from tune.errors import ConfigError, EvaluationError
+from tune.evaluate.question_rows import COLUMNS, LAYOUT, PROBE_COLUMNS, WAYS_OUT, read_rows
 
 PROBE = Path(__file__).with_name("probe.csv")
-COLUMNS = ("question", "choice0", "choice1", "choice2", "choice3", "answer")
-PROBE_COLUMNS = ("subject", "split", *COLUMNS)
-LAYOUT = "dev/SUBJECT_dev.csv and test/SUBJECT_test.csv"
-WAYS_OUT = "Set evaluate.mmlu_dir=FOLDER to a folder of MMLU's files, or evaluate=quick for the embedded probe."
-
 # The configurations of the hub's cais/mmlu, which is also what the files of a local copy are called.
 SUBJECTS = tuple(
     """abstract_algebra anatomy astronomy business_ethics clinical_knowledge college_biology college_chemistry
@@ -86,8 +80,8 @@ def read_mmlu(folder: Path, *, limit: int | None) -> QuestionBank:
     test: list[Question] = []
     shots: dict[str, tuple[Question, ...]] = {}
     for subject in _subjects(folder):
-        dev_rows = _rows(folder / "dev" / f"{subject}_dev.csv", COLUMNS, key="evaluate.mmlu_dir")
-        test_rows = _rows(folder / "test" / f"{subject}_test.csv", COLUMNS, key="evaluate.mmlu_dir")
+        dev_rows = read_rows(folder / "dev" / f"{subject}_dev.csv", COLUMNS, key="evaluate.mmlu_dir")
+        test_rows = read_rows(folder / "test" / f"{subject}_test.csv", COLUMNS, key="evaluate.mmlu_dir")
         shots[subject] = tuple(_question(row, subject, f"dev{i}") for i, row in enumerate(dev_rows))
         test += choose([_question(row, subject, i) for i, row in enumerate(test_rows)], limit)
     return make_bank("mmlu", test, shots)
@@ -105,7 +99,7 @@ def read_probe(*, limit: int | None, file: Path = PROBE) -> QuestionBank:
     """
     test: dict[str, list[Question]] = {}
     shots: dict[str, list[Question]] = {}
-    for row in _rows(file, PROBE_COLUMNS, key="evaluate.general=probe"):
+    for row in read_rows(file, PROBE_COLUMNS, key="evaluate.general=probe"):
         subject, is_shot = row["subject"], row["split"] == "dev"
         kept = (shots if is_shot else test).setdefault(subject, [])
         kept.append(_question(row, subject, f"dev{len(kept)}" if is_shot else len(kept)))
@@ -185,56 +179,6 @@ def _subjects(folder: Path) -> list[str]:
             )
             raise ConfigError(msg)
     return sorted(names)
-
-
-def _rows(file: Path, columns: tuple[str, ...], *, key: str) -> list[dict[str, str]]:
-    """Return the checked rows of a CSV file."""
-    try:
-        text = file.read_bytes().decode("utf-8-sig")  # spreadsheets put a byte order mark before the header
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise _broken(file, key, line, f"has a byte that is not UTF-8 (0x{error.object[error.start]:02x})") from error
-    rows: list[dict[str, str]] = []
-    for line, values in _lines(file, text, key):
-        if line == 1 and tuple(values) != columns:
-            says = f"has the columns {','.join(values)!r} where {','.join(columns)!r} must stand in its first line"
-            raise _broken(file, key, line, says)
-        if len(values) != len(columns):
-            raise _broken(file, key, line, f"has {len(values)} fields where {len(columns)} must stand")
-        if line > 1:
-            rows.append(dict(zip(columns, values, strict=True)))
-            _check(rows[-1], file, key, line)
-    if not rows:
-        raise _broken(file, key, 1, "holds no question: a header and at least one row must stand there")
-    return rows
-
-
-def _lines(file: Path, text: str, key: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the fields of each record and the line that it begins on, from 1; blank lines are passed over."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        for values in reader:
-            if values:
-                yield line, values
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise _broken(file, key, line, f"is not CSV ({error})") from error
-
-
-def _check(row: Mapping[str, str], file: Path, key: str, line: int) -> None:
-    """Refuse a row that could not be asked or scored."""
-    if row["answer"] not in {"0", "1", "2", "3"}:
-        raise _broken(file, key, line, f"has the answer {row['answer']!r} where 0, 1, 2 or 3 must stand")
-    if row.get("split", "test") not in {"dev", "test"}:
-        raise _broken(file, key, line, f"has the split {row['split']!r} where dev or test must stand")
-    empty = [column for column, value in row.items() if not value.strip()]
-    if empty:
-        raise _broken(file, key, line, f"has an empty {empty[0]} where text must stand")
-
-
-def _broken(file: Path, key: str, line: int, says: str) -> DataError:
-    return DataError(f"{key}: {file}, line {line}, {says}. Mend or fetch the file again. {WAYS_OUT}")
 
 
 def _question(row: Mapping[str, Any], subject: str, place: int | str) -> Question:

@@ -101,6 +101,20 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
+def no_bars() -> Iterator[None]:
+    """Keep datasets from drawing bars into what a person reads; who calls says what is read."""
+    import datasets
+
+    were_off = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were_off:
+            datasets.enable_progress_bars()
+
+
+@contextmanager
 def templates_compiled_once() -> Iterator[None]:
     """Make lm-eval's template environment remember what it compiled.
 

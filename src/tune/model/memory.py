@@ -48,15 +48,17 @@ class Lengths:
     """Of the prompts that replies are generated for."""
 
     question: int = 0
-    """Of a knowledge question with its solved ones."""
+    """Of a knowledge question with its solved ones, an item of lm-eval's tasks, or a general text."""
 
     @staticmethod
     def of(config: Config) -> "Lengths":
         """Return the most the settings allow: examples of train.max_length, answers of data.max_new_tokens."""
         longest = config.train.max_length
         learned = min(config.data.max_new_tokens, longest - 1)
-        asks = config.evaluate.general is not GeneralKnowledge.none
-        return Lengths(example=longest, learned=learned, prompt=longest - learned, question=longest if asks else 0)
+        evaluate = config.evaluate
+        asks = evaluate.general is not GeneralKnowledge.none or bool(evaluate.tasks)
+        question = max(longest if asks else 0, evaluate.corpus_tokens if evaluate.corpus is not None else 0)
+        return Lengths(example=longest, learned=learned, prompt=longest - learned, question=question)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -219,7 +219,8 @@ def _deltas(metrics: dict[str, float]) -> list[tuple[str, str]]:
 
 def _change(metrics: dict[str, float], name: str, *, ends: bool = False) -> str:
     """Return a change with half the width of its interval or, where the halves differ, with both ends."""
-    prefix = name.removesuffix("/acc") + "/delta" if name.endswith("/acc") else f"{name}_delta"
+    own = f"{name}_delta"
+    prefix = own if own in metrics else f"{name.rpartition('/')[0]}/delta"  # of a test's one score, as in mmlu/delta
     if prefix not in metrics:
         return ""
     text = f"{metrics[prefix]:+.3f}"

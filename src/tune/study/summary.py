@@ -108,15 +108,18 @@ def _early_end(config: Config) -> str:
 
 
 def _forgetting(config: Config) -> str:
-    evaluate = config.evaluate
-    amount = "all questions" if evaluate.limit is None else f"{evaluate.limit} question(s) a subject"
-    if evaluate.items is not None:
-        amount = f"{evaluate.items} questions in proportion to the subjects"
-    return (
-        "not measured"
-        if evaluate.general == "none"
-        else f"{evaluate.general}, {amount}, {evaluate.n_shot}-shot, {evaluate.form}"
-    )
+    evaluate, parts = config.evaluate, []
+    if evaluate.general != "none":
+        amount = "all questions" if evaluate.limit is None else f"{evaluate.limit} question(s) a subject"
+        if evaluate.items is not None:
+            amount = f"{evaluate.items} questions in proportion to the subjects"
+        parts.append(f"{evaluate.general}, {amount}, {evaluate.n_shot}-shot, {evaluate.form}")
+    if evaluate.tasks:
+        each = "all items" if evaluate.tasks_limit is None else f"at most {evaluate.tasks_limit} items each"
+        parts.append(f"{', '.join(evaluate.tasks)} ({each})")
+    if evaluate.corpus is not None:
+        parts.append(f"perplexity of general texts ({evaluate.corpus})")
+    return "; ".join(parts) or "not measured"
 
 
 def _finals(config: Config) -> str:

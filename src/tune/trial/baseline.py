@@ -22,7 +22,7 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
 
     Args:
         config: Quantization, number of shots, form, batch sizes, reply length.
-        task: Digests of validation questions and knowledge questions.
+        task: Digests of validation questions, knowledge questions, items of lm-eval's tasks and general texts.
         weights: Digest of the base's files.
         dtype: Number format that it computes in.
         template: The chat template.
@@ -49,6 +49,8 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
             "prompts": [asdict(prompt) for prompt in task.prompts],
             "prompts_tokens": [evaluate.prompts_max_tokens, evaluate.prompts_max_new_tokens, data.system],
             "general": [task.bank.name, task.bank.digest] if task.bank else None,
+            "tasks": [[one.name, one.digest] for one in task.lm_tasks],
+            "corpus": [task.corpus.digest, evaluate.corpus_tokens] if task.corpus else None,
             "n_shot": evaluate.n_shot,
             "form": evaluate.form,
             "batch_sizes": [evaluate.batch_size, evaluate.generation_batch_size],

@@ -13,10 +13,12 @@ from tune.config.schema import Config
 from tune.data.listener import Silent
 from tune.data.template import apply_template
 from tune.data.tokens import TokenTable
+from tune.evaluate.lm_scores import longest_asked, longest_prompt
 from tune.evaluate.questions import Question, QuestionBank
 from tune.examples import NO_LOSS
 from tune.model.load import load_tokenizer, pick_device
 from tune.model.memory import Estimate, Lengths, estimate
+from tune.trial.general import corpus_tokens
 from tune.trial.prepare import prepare_tokens
 from tune.trial.prompts import prompt_tokens
 from tune.trial.task import Task
@@ -80,19 +82,27 @@ def read_lengths(config: Config, task: Task, folder: Path) -> tuple[Lengths, int
     asked = sorted(task.splits.validation, key=lambda example: -len(repr(example)))[:_LONGEST]
     rows = list(tokenize_all(tokenizer, asked, Learn.last))
     questions = _question(tokenizer, task.bank, config.evaluate.n_shot) if task.bank else 0
+    documents = corpus_tokens(tokenizer, task.corpus, most=config.evaluate.corpus_tokens)[1] if task.corpus else []
     found = Lengths(
         example=int(tokens.lengths[tokens.lengths <= tokens.max_length].max()),
         learned=_learned(tokens),
         prompt=max(*(row.n_prompt for row in rows), _prompt(tokenizer, config, task)),
-        question=max(questions, *(len(row.ids) for row in rows)),
+        question=max(
+            questions,
+            longest_asked(tokenizer, [one for one in task.lm_tasks if not one.writes]),
+            *(len(row.ids) for row in rows),
+            *map(len, documents),
+        ),
     )
     return found, tokens.n_rows
 
 
 def _prompt(tokenizer: Any, config: Config, task: Task) -> int:
-    """Return the tokens of a question that takes as much as the longest fixed prompt with its reply."""
-    longest = max((len(one.ids) for one in prompt_tokens(tokenizer, config, task.prompts)), default=0)
-    return longest + config.evaluate.prompts_max_new_tokens - config.data.max_new_tokens if longest else 0
+    """Return the tokens of a question that takes as much as the longest other prompt with its reply."""
+    fixed = max((len(one.ids) for one in prompt_tokens(tokenizer, config, task.prompts)), default=0)
+    theirs, new = longest_prompt(tokenizer, task.lm_tasks)
+    room = [fixed + config.evaluate.prompts_max_new_tokens if fixed else 0, theirs + new]
+    return max(0, max(room) - config.data.max_new_tokens)
 
 
 def _learned(tokens: TokenTable) -> int:

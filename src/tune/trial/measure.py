@@ -18,6 +18,7 @@ from tune.evaluate.harness import score_choices
 from tune.evaluate.paired import Delta
 from tune.evaluate.perplexity import Surprise, measure_surprise
 from tune.evaluate.perplexity_delta import perplexity_delta
+from tune.trial.general import compare_general, measure_general
 from tune.trial.meter import give_back_freed
 from tune.trial.prompts import ask, compare_prompts
 from tune.trial.replies import answer, task_sources
@@ -75,7 +76,7 @@ class Measured:
 
 
 def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerprint: str, on: Progress) -> Measured:
-    """Return the scores of a model on the validation split and the knowledge questions.
+    """Return the scores of a model on the validation split and all that shows forgetting.
 
     Raises:
         Diverged: A score is NaN or infinite.
@@ -100,11 +101,12 @@ def measure(model: Any, tokenizer: Any, config: Config, task: Task, *, fingerpri
         )
         scores |= {"general/right": choices.correct, "general/logprob": choices.right_logprob}
         ids |= {"general": choices.ids, "subject": choices.subjects}
+    general = measure_general(model, tokenizer, config, task, on=on)
     said = ask(model, tokenizer, config, task.prompts, on=lambda done, total: on("prompts", done, total))
     return Measured(
         fingerprint=fingerprint,
-        scores=scores | said.scores,
-        ids=ids | said.ids,
+        scores=scores | general.scores | said.scores,
+        ids=ids | general.ids | said.ids,
         replies=written.replies,
         surprise=surprise,
         prompt_replies=said.replies,
@@ -157,6 +159,7 @@ def compare(base: Measured, tuned: Measured, config: Config) -> dict[str, float]
         metrics |= _perplexity(base.surprise, tuned.surprise, config.evaluate.confidence)
     if "general" in base.ids:
         metrics |= _general(base, tuned, config)
+    metrics |= compare_general(base.scores, tuned.scores, config)
     if "prompts" in base.ids:
         kinds = base.ids["prompt_kinds"]
         metrics |= compare_prompts(base.scores, tuned.scores, kinds, confidence=config.evaluate.confidence)

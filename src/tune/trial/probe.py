@@ -127,9 +127,12 @@ def _evaluation(adapted: Any, config: Config, task: Task) -> tuple[dict[str, flo
     shown = task.splits.validation[:_N_EXAMPLES]
     bank = task.bank and replace(task.bank, test=_spread(task.bank.test, _N_QUESTIONS))
     prompts = _spread(task.prompts, _N_PROMPTS) if task.prompts else ()
-    part = replace(task, splits=replace(task.splits, validation=shown), bank=bank, prompts=prompts)
+    lm_tasks = tuple(one.some(_N_QUESTIONS) for one in task.lm_tasks)
+    splits = replace(task.splits, validation=shown)
+    part = replace(task, splits=splits, bank=bank, prompts=prompts, lm_tasks=lm_tasks)
     share = len(task.splits.validation) / len(shown)
-    shares = {"answers": share, "perplexity": share}
+    shares = {"answers": share, "perplexity": share, "corpus": 1.0}
+    shares |= {all_.name: len(all_.ids) / len(some.ids) for all_, some in zip(task.lm_tasks, lm_tasks, strict=True)}
     if task.bank and bank:
         shares["knowledge"] = len(task.bank.test) / len(bank.test)
     if prompts:

@@ -7,8 +7,10 @@ from tune.config.schema import Config
 from tune.data.tokens import TokenTable
 from tune.errors import ConfigError
 from tune.evaluate.harness import longest_request
+from tune.evaluate.lm_scores import longest_asked
 from tune.model.load import Base
 from tune.model.positions import n_places
+from tune.trial.general import corpus_tokens
 from tune.trial.measure import validation_tokens
 from tune.trial.prompts import prompt_tokens
 from tune.trial.task import Task
@@ -63,3 +65,9 @@ def _lengths(config: Config, base: Base, task: Task, tokens: TokenTable, limit: 
             min(question, limit),
             "a smaller evaluate.n_shot, or evaluate.general=none",
         )
+    if task.lm_tasks:
+        item = min(longest_asked(base.tokenizer, task.lm_tasks), limit)
+        yield "the longest item of evaluate.tasks", item, "a task of shorter items"
+    if task.corpus is not None:
+        _, documents = corpus_tokens(base.tokenizer, task.corpus, most=evaluate.corpus_tokens)
+        yield "the longest document of the corpus", max(map(len, documents)), "a smaller evaluate.corpus_tokens"

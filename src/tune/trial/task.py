@@ -13,7 +13,9 @@ from tune.data.load import embedded_texts, load_splits
 from tune.data.splits import Splits
 from tune.evaluate.code import check_tests
 from tune.evaluate.code_jail import check_jail
+from tune.evaluate.corpus import Corpus, read_corpus
 from tune.evaluate.items import draw_items
+from tune.evaluate.lm_items import LmTask, read_lm_tasks
 from tune.evaluate.prompts import Prompt, read_prompts
 from tune.evaluate.questions import Question, QuestionBank, check_shots, read_hub_mmlu, read_mmlu, read_probe
 from tune.evaluate.scoring import Scoring, read_scoring
@@ -36,6 +38,12 @@ class Task:
     scoring: Scoring = field(default_factory=Scoring)
     """What replies are held against."""
 
+    lm_tasks: tuple[LmTask, ...] = ()
+    """Tasks of lm-eval with their items; none when nobody asked for them."""
+
+    corpus: Corpus | None = None
+    """General texts; None when their perplexity is not measured."""
+
     def asked(self) -> dict[str, Any]:
         """Return the questions as plain data, for who reads the replies later: the data may be gone by then."""
         rows = self.splits.validation
@@ -47,7 +55,9 @@ class Task:
 
 
 def read_task(config: Config, listener: Listener | None = None) -> Task:
-    """Return the data and the questions; torch is not imported, so that a mistake in a file is told at once.
+    """Return the data and all that is asked; torch is not imported, so that a mistake in a file is told at once.
+
+    What comes from the hub is fetched here, so a trial needs no network.
 
     Args:
         config: Its data, and the questions of its evaluation.
@@ -56,24 +66,38 @@ def read_task(config: Config, listener: Listener | None = None) -> Task:
     Raises:
         ConfigError: The model's folder or a setting of the evaluation is not usable.
         DataError: A data file is missing, broken, or holds too little; or programs are to be run and have no tests.
-        EvaluationError: Programs are to be run, and this machine cannot shut them in.
+        EvaluationError: What is asked cannot be fetched, or this machine cannot shut in programs that are to be run.
     """
     check_source(config.model)
     bank = _bank(config.evaluate)
     if bank is not None:
         check_shots(bank, config.evaluate.n_shot)
     questions = {bank.name: [_asked(question) for question in bank.test]} if bank else {}
+    lm_tasks = _lm_tasks(config.evaluate, listener)
+    questions |= {f"general/{one.name}": list(one.texts) for one in lm_tasks}
+    corpus = read_corpus(config.evaluate) if config.evaluate.corpus is not None else None
+    questions |= {"corpus": list(corpus.documents)} if corpus else {}
     prompts = read_prompts(config.evaluate.prompts) if config.evaluate.prompts else ()
     splits = load_splits(config.data, questions=questions, listener=listener)
     if Metric.code in config.data.metrics:
         check_tests(splits.validation)
         check_jail(config.evaluate.code)
     scoring = read_scoring(config.data, config.evaluate, _answers(splits))
-    return Task(splits=splits, bank=bank, prompts=prompts, scoring=scoring)
+    return Task(splits=splits, bank=bank, prompts=prompts, scoring=scoring, lm_tasks=lm_tasks, corpus=corpus)
 
 
 def _answers(splits: Splits) -> list[str]:
     return [example.answer for part in (splits.train, splits.validation, splits.test) for example in part]
+
+
+def _lm_tasks(evaluate: EvaluateConfig, listener: Listener | None) -> tuple[LmTask, ...]:
+    return read_lm_tasks(
+        evaluate.tasks,
+        own=evaluate.tasks_dir,
+        limit=evaluate.tasks_limit,
+        seed=evaluate.items_seed,
+        on_task=lambda name: listener.announce(f"reading {name} for lm-eval") if listener else None,
+    )
 
 
 def _asked(question: Question) -> str:
