@@ -115,13 +115,23 @@ def test_the_command_judges_keeps_and_says(ended: Ended) -> None:
     assert "tester does not tell trial 0 and its base apart: 2 wins, 0 losses and 0 ties of 2" in done.stdout
     assert "helpfulness: 2.50 to 4.50 of 5, +2.00" in done.stdout
     assert "Cost: 8 requests, 0 answers from the cache, 800 tokens read and 80 written." in done.stdout
-    kept = json.loads((ended.folder(0) / "judge.json").read_text())
+    kept = json.loads((ended.folder(0) / "judge.json").read_text())["tester adapter"]
     assert (kept["trial"], kept["split"], kept["form"], kept["model"]) == (0, "test", "adapter", "tester")
     assert kept["metrics"]["judge/win_rate"] == 1.0
     assert kept["examples"][0]["base"] == {"helpfulness": 2, "accuracy": 2, "style": 2}
     assert KEY not in done.stdout + done.stderr
     for file in ended.runs.parent.rglob("*"):
         assert not file.is_file() or KEY.encode() not in file.read_bytes(), f"the key stands in {file}"
+
+
+def test_what_another_judge_said_stays(ended: Ended) -> None:
+    finals(ended, 0)
+
+    with serve(fair) as served:
+        judge(ended, served)
+        judge(ended, served, "evaluate.judge.model=other", "evaluate.judge.form=deployed")
+
+    assert list(json.loads((ended.folder(0) / "judge.json").read_text())) == ["other deployed", "tester adapter"]
 
 
 def test_the_command_says_that_there_are_no_finals(ended: Ended) -> None:
@@ -145,7 +155,7 @@ def test_a_judge_that_is_down_leaves_the_trial_as_it_was(ended: Ended) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "2 of 2 examples are missing, in part or whole" in done.stdout
-    assert json.loads((ended.folder(1) / "judge.json").read_text())["metrics"]["judge/missing"] == 1
+    assert json.loads((ended.folder(1) / "judge.json").read_text())["tester adapter"]["metrics"]["judge/missing"] == 1
     study = read_study(ended.name, compose([f"track.folder='{ended.runs}'"]))
     assert [trial.state for trial in study.trials[:2]] == ["complete", "complete"]
 

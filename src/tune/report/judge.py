@@ -11,7 +11,7 @@ from tune.config.schema import Config, ReportFormat
 from tune.evaluate.judge.replies import Asked, Judgement, judge_replies
 from tune.evaluate.judge.summary import sentences, summarize
 from tune.evaluate.judge.wording import ASPECTS
-from tune.files import write_json
+from tune.files import read_json, write_json
 from tune.track.sides_record import SidesRecord
 
 JUDGE = "judge.json"
@@ -48,7 +48,9 @@ def _judge(sides: SidesRecord, config: Config) -> Judgement:
 def _keep(sides: SidesRecord, judgement: Judgement) -> dict[str, Any]:
     about = {name: getattr(sides, name) for name in ("study", "trial", "form", "split", "confidence")}
     plain = about | {"metrics": summarize(judgement, sides.confidence)} | judgement.to_json()
-    write_json(sides.trial_folder / JUDGE, plain)
+    # Beside what other models said, and of the other form; the same judge replaces its own.
+    file = sides.trial_folder / JUDGE
+    write_json(file, (read_json(file) or {}) | {f"{judgement.model} {sides.form}": plain})
     return plain
 
 

@@ -93,7 +93,9 @@ class Endpoint:
             with error:
                 return self._refusal(error)
         except (OSError, HTTPException, ValueError) as error:
-            return Answer(why=self._clean(f"not reached ({getattr(error, 'reason', error) or error!r})"), again=True)
+            reason = getattr(error, "reason", error)  # what urllib wraps
+            words = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+            return Answer(why=self._clean(f"not reached ({words})"), again=True)
 
     def _completion(self, response: IO[bytes]) -> Answer:
         try:
