@@ -40,7 +40,8 @@ def drawing(sampling: SamplingConfig, seeds: Sequence[int]) -> Any:
             tiny = torch.finfo(torch.float64).tiny
             size = scores.shape[-1]
             drawn = torch.stack([torch.rand(size, generator=row, dtype=torch.float64) for row in self._rows])
-            noise = -torch.log(-torch.log(drawn.clamp_min(tiny)).clamp_min(tiny))
+            waits = -torch.log(drawn.clamp_min(tiny))  # of the exponential distribution, above 0 as no draw is 1
+            noise = -torch.log(waits)
             return scores.double() + noise.to(scores.device)
 
     steps = [TemperatureLogitsWarper(float(sampling.temperature))]
