@@ -22,6 +22,8 @@ tune: LoRA and QLoRA sweeps that say which configuration to take, and whether it
   python -m tune report NAME [report.format=json]
                                                print a study again
   python -m tune finals NAME                   score the best trials on the test split (a study does so at its end)
+  python -m tune replies NAME [replies.trial=N]
+                                               what base and adapted model said, side by side
   python -m tune status NAME                   how far it is, and who runs what
   python -m tune stop NAME                     finish the trials that run, start none
   python -m tune doctor NAME [doctor.fix=true] what does not agree between storage, MLflow and disk

@@ -102,6 +102,19 @@ def _finals(words: Words) -> int:
     return 0
 
 
+def _replies(words: Words) -> int:
+    from tune.config import rules
+    from tune.config.compose import compose
+    from tune.report.command import print_the_replies
+    from tune.study.visit import find_trial
+
+    name, config = one_name(words), compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
+    title, folder = find_trial(name, config)
+    print_the_replies(title, folder, config)
+    return 0
+
+
 def _status(words: Words) -> int:
     from tune.config.compose import compose
     from tune.report.command import print_study_status
@@ -244,6 +257,7 @@ COMMANDS: dict[str, Callable[[Words], int]] = {
     "data": _data,
     "report": _report,
     "finals": _finals,
+    "replies": _replies,
     "config": _config,
     "fetch": _fetch,
     "status": _status,

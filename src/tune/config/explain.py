@@ -15,6 +15,7 @@ NO_TRIAL = (
     "workers.",
     "track.",
     "report.",
+    "replies.",
     "plan.",
     "doctor.",
     "clean.",

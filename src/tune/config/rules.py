@@ -17,6 +17,7 @@ from tune.config.objective_rules import impossible_objectives
 from tune.config.optimizer_rules import impossible_optimizer
 from tune.config.pruning import Pruner, impossible_pruning
 from tune.config.quantization_rules import impossible_quantization
+from tune.config.replies import impossible_replies
 from tune.config.schema import Config, Sampler
 from tune.config.scoring_rules import impossible_scoring
 from tune.config.sheet import impossible_sheet
@@ -180,6 +181,7 @@ def _impossible(config: Config) -> Iterator[str]:
         yield f"study.n_trials is not set, and study.sampler={config.study.sampler} has no end of its own."
     yield from _impossible_seeds(config)
     yield from impossible_objectives(config)
+    yield from impossible_replies(config.replies)
     if config.workers.grace_s <= 2 * config.workers.heartbeat_s:
         yield (
             f"workers.grace_s={config.workers.grace_s:g} is not allowed: a living worker may miss a beat, so it must "

@@ -11,6 +11,7 @@ from tune.config.model import ModelConfig
 from tune.config.objective import ObjectiveConfig
 from tune.config.pruning import Pruner, PruningConfig
 from tune.config.recipe import LoraConfig, QuantizationConfig, TrainConfig
+from tune.config.replies import RepliesConfig
 from tune.config.sheet import SheetConfig
 from tune.config.workers import RetriesConfig, WorkersConfig
 
@@ -233,6 +234,7 @@ class Config:
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    replies: RepliesConfig = field(default_factory=RepliesConfig)
     plan: PlanConfig = field(default_factory=PlanConfig)
     doctor: DoctorConfig = field(default_factory=DoctorConfig)
     clean: CleanConfig = field(default_factory=CleanConfig)

@@ -15,6 +15,7 @@ from tune.report.clean import may_free, print_freeable, print_freed
 from tune.report.data import print_data
 from tune.report.judge import judge_trials
 from tune.report.plan import print_plan
+from tune.report.replies import print_replies
 from tune.report.sheet.draw import draw_sheet
 from tune.report.sheet.key import find_keys, write_key
 from tune.report.sheet.write import write_sheet
@@ -32,6 +33,7 @@ from tune.track.sides_record import SidesRecord
 from tune.track.upkeep import CheckupRecord, FreeableRecord
 from tune.trial.bar import Bar
 from tune.trial.inspect import inspect_data
+from tune.trial.said import read_replies
 
 _REPEAT = "Repeat the best trial:"
 
@@ -42,6 +44,15 @@ def print_report(study: StudyRecord, form: ReportFormat) -> None:
         print(json.dumps(study.to_json() | front_to_json(study), indent=2))  # noqa: T201 - standard output is the interface
         return
     print_study(study, _console())
+
+
+def print_the_replies(title: str, folder: Path, config: Config) -> None:
+    """Print what base and adapted model of a trial said."""
+    replies = read_replies(folder)
+    if config.report.format is ReportFormat.json:
+        print(json.dumps({"trial": title, **replies.to_json()}, indent=2))  # noqa: T201
+        return
+    print_replies(title, replies, config.replies, _console(width=100))
 
 
 def print_study_status(study: StudyRecord) -> None:
@@ -151,6 +162,7 @@ def print_end(study: StudyRecord, track: TrackConfig) -> None:
     lines = [("Compare the runs:", shlex.join(["python", "-m", "tune", "ui", *where]))]
     best = [point.trials[0] for point in best_points(study)]
     lines += [(_REPEAT if not study.others else f"Repeat trial {trial.number}:", trial.command) for trial in best]
+    lines += [("Read the replies:", shlex.join(["python", "-m", "tune", "replies", study.name, *where]))] * bool(best)
     lines += [("Print this again:", shlex.join(["python", "-m", "tune", "report", study.name, *where]))]
     console.print()
     for name, command in lines:
@@ -164,6 +176,9 @@ def print_trial(metrics: dict[str, float], notes: Sequence[str], folder: Path) -
     for note in notes:
         console.print(f"note: {note}")
     console.print(f"\nAdapter and per-example scores: {folder}", soft_wrap=True)
+    console.print(
+        f"Replies side by side: {shlex.join(['python', '-m', 'tune', 'replies', str(folder)])}", soft_wrap=True
+    )
 
 
 def print_decision(decision: Decision) -> None:
@@ -171,7 +186,8 @@ def print_decision(decision: Decision) -> None:
     print_word(decision.verdict, "  on the validation split", decision.reasons, _console())
 
 
-def _console() -> Console:
+def _console(*, width: int = 200) -> Console:
+    """Return standard output, which has so many columns where it is no terminal."""
     # No markup: a list among the overrides, [execution], would be taken for a style and vanish.
     console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=200)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=width)

@@ -32,6 +32,7 @@ _FREE = (
     "workers.",
     "track.",
     "report.",
+    "replies.",
     "plan.",
     "doctor.",
     "clean.",

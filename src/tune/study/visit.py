@@ -44,6 +44,33 @@ def study_folder(name: str, config: Config) -> Path:
     return StudyFolder(runs=runs, name=name).path
 
 
+def find_trial(name: str, config: Config) -> tuple[str, Path]:
+    """Return a trial in words, and its folder.
+
+    Args:
+        name: A study, of which `replies.trial` names the trial or else the best is taken; or a trial that was run
+            without a study, by its folder.
+        config: Where the runs are.
+
+    Raises:
+        StudyError: There is no such study, or it has no such trial with a result.
+    """
+    runs = paths.runs_dir(config.track.folder)
+    for alone in (runs / "trials" / name, Path(name)):
+        if (alone / "outcome.json").is_file():
+            return f"trial {alone.resolve().name}", alone
+    study = read_study(name, config)
+    ranked = [trial.number for trial in study.ranked()]
+    asked = config.replies.trial
+    if not ranked or (asked is not None and asked not in ranked):
+        there = f"trials {', '.join(map(str, sorted(ranked)))} have one" if ranked else "no trial has one"
+        which = f"replies.trial={asked}" if ranked else "any trial"
+        msg = f"the study {name} has no result of {which}: {there}. `python -m tune status {name}` shows how far it is."
+        raise StudyError(msg)
+    number = ranked[0] if asked is None else asked
+    return f"trial {number} of {name}", StudyFolder(runs=runs, name=name).trial(number)
+
+
 def stop_study(name: str, config: Config) -> StudyRecord:
     """Let the study's workers finish the trials that they run and start none; return the study as it stands.
 
