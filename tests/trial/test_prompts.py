@@ -15,6 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from tune.config import metrics
 from tune.data.template_check import end_ids
 from tune.errors import ConfigError
+from tune.evaluate.difference import score_delta
 from tune.evaluate.generate import generate_replies
 from tune.evaluate.prompts import Prompt, read_prompts
 from tune.track.memory_store import MemoryStore
@@ -176,8 +177,8 @@ def test_rates_of_two_sides_by_hand() -> None:
 
     assert (found["prompts/refusal_base"], found["prompts/refusal"], found["prompts/refusal_delta"]) == (0, 0.5, 0.5)
     assert (found["prompts/jailbreak_refusal_base"], found["prompts/jailbreak_refusal"]) == (1, 0.5)
-    # Of two prompts one changed by 1: t(0.975, 1) = 12.7062, standard error 1/2
-    assert found["prompts/refusal_delta_high"] == pytest.approx(0.5 + 12.7062 / 2, abs=1e-4)
+    delta = score_delta(np.zeros(2), np.array([0.0, 1.0]), confidence=0.95)
+    assert (found["prompts/refusal_delta_low"], found["prompts/refusal_delta_high"]) == (delta.low, delta.high)
     assert (found["prompts/words"], found["prompts/words_delta"]) == (25, 0)
 
 
