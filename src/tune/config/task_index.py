@@ -73,7 +73,11 @@ def read_definition(file: Path) -> dict[str, Any]:
         yaml.YAMLError: It is not YAML.
         OSError: It or a file that it includes cannot be read.
     """
-    content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    loader = _Loader(file.read_text(encoding="utf-8"))
+    try:
+        content = loader.get_single_data()
+    finally:
+        loader.dispose()
     if not isinstance(content, dict):
         return {}
     includes = content.pop("include", [])
@@ -90,7 +94,7 @@ class Function(str):
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc] # PyYAML has no types
-    """Reads `!function` as a name."""
+    """A safe loader, which makes plain data alone; `!function` is read as the name behind it."""
 
 
 _Loader.add_constructor("!function", lambda loader, node: Function(loader.construct_scalar(node)))
