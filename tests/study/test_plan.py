@@ -26,6 +26,7 @@ ONE_AT_A_TIME = ["evaluate.batch_size=1", "evaluate.generation_batch_size=1", "m
 def plan(*words: str, folder: Path) -> dict[str, Any]:
     done = tune("plan", *words, "report.format=json", "plan.probe=false", folder=folder, HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
+    assert "kernels" not in done.stderr, "what bitsandbytes says of kernels that nobody needs"
     assert not folder.exists(), "a plan leaves nothing behind"
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -92,12 +92,14 @@ def import_quietly() -> None:
 
 
 def _four_bit_layers(model: Any) -> list[Any]:
+    import_quietly()
     from bitsandbytes.nn import Linear4bit
 
     return [module for module in model.modules() if isinstance(module, Linear4bit)]
 
 
 def _eight_bit_layers(model: Any) -> list[Any]:
+    import_quietly()
     from bitsandbytes.nn import Linear8bitLt
 
     return [module for module in model.modules() if isinstance(module, Linear8bitLt)]
