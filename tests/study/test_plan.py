@@ -176,17 +176,18 @@ def test_a_trial_is_its_steps_its_evaluations_on_the_way_and_its_scores() -> Non
 
 
 def test_trials_are_counted_in_rounds_of_workers_after_one_start_and_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = compose(["+sweep=smoke", "workers.count=2", "plan.price_per_hour=36"])
-    seen = Probed(start_s=10, step_s=(1.0, 2.0), n_steps=10, evaluate_s=5, eval_s=0, n_evals=0, took_s=1)
+    config = compose(["+sweep=smoke", "workers.count=2", "plan.price_per_hour=36", "evaluate.finalists=2"])
+    seen = Probed(start_s=10, step_s=(1.0, 2.0), n_steps=10, evaluate_s=5, eval_s=0, n_evals=0, took_s=1, final_s=6)
     monkeypatch.setattr(timing, "_probe_all", lambda *_, **__: ([seen], ""))
 
     time, why = timing.measure_time(config, [config], n_trials=5)
 
     assert why is None
     assert time is not None
-    # start 10, base 5, three rounds of two workers: 3 * (10 * 1 + 5) = 45 and 3 * (10 * 2 + 5) = 75
-    assert (time.total_low_s, time.total_high_s) == (60, 90)
-    assert (time.cost_low, time.cost_high) == (0.6, 0.9)  # 36 an hour are 0.01 a second
+    # start 10, base 5, three rounds of two workers: 3 * (10 * 1 + 5) = 45 and 3 * (10 * 2 + 5) = 75; then the finals:
+    # the base, and two forms of two trials: 5 * 6 = 30
+    assert (time.total_low_s, time.total_high_s) == (90, 120)
+    assert (time.cost_low, time.cost_high) == (0.9, 1.2)  # 36 an hour are 0.01 a second
 
 
 def test_a_model_that_is_not_here_is_not_fetched_to_be_timed() -> None:

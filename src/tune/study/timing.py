@@ -35,7 +35,9 @@ def measure_time(config: Config, ends: Sequence[Config], *, n_trials: int) -> tu
     rounds = math.ceil(n_trials / at_once)
     # Once for the whole study, each worker in its own process: the start, and the base's own scores.
     totals = [
-        one.start_s + one.evaluate_s + rounds * one.trial_s(step) for one in found for step in (_low(one), _high(one))
+        one.start_s + one.evaluate_s + rounds * one.trial_s(step) + _finals_s(one, config, n_trials)
+        for one in found
+        for step in (_low(one), _high(one))
     ]
     price = config.plan.price_per_hour
     low, high = min(totals), max(totals)
@@ -50,6 +52,12 @@ def measure_time(config: Config, ends: Sequence[Config], *, n_trials: int) -> tu
         cost_high=None if price is None else price * high / 3600,
         probe_s=max(one.took_s for one in found) if at_once > 1 else sum(one.took_s for one in found),
     ), None
+
+
+def _finals_s(one: Probed, config: Config, n_trials: int) -> float:
+    """Return the seconds of the finals: the base once, and two forms of each finalist, one after the other."""
+    n = min(config.evaluate.finalists, n_trials) if config.sweep else 0
+    return (1 + 2 * n) * one.final_s if n else 0.0
 
 
 def _low(one: Probed) -> float:

@@ -52,7 +52,7 @@ class TimeRecord:
 
     trial_high_s: float
     total_low_s: float
-    """Of all trials, workers at once, with the start and the base's own scores."""
+    """Of all trials, workers at once, with the start, the base's own scores and the finals on the test split."""
 
     total_high_s: float
     cost_low: float | None

@@ -54,6 +54,9 @@ class Probed:
     took_s: float
     """By the probe itself."""
 
+    final_s: float = 0.0
+    """To score one model as a finalist is: on the test split, with all that evaluate.finalists_full asks."""
+
     def trial_s(self, step_s: float) -> float:
         """Return the seconds of a trial whose steps take so long, without the base's own scores."""
         return self.n_steps * step_s + self.n_evals * self.eval_s + self.evaluate_s
@@ -84,7 +87,7 @@ def probe(config: Config, *, began: float) -> Probed:
     adapted = adapt.attach(bench.base, config.lora, seed=config.seed, rows=rows)
     try:
         steps = _steps(adapted, rows, config)
-        spent, shares = _evaluation(adapted, config, task)
+        spent, shares, of_finals = _evaluation(adapted, config, task)
     finally:
         adapt.detach(adapted)
     return Probed(
@@ -95,6 +98,7 @@ def probe(config: Config, *, began: float) -> Probed:
         eval_s=spent["perplexity"] * shares["perplexity"],
         n_evals=config.train.evals + (config.train.early_stopping.patience is not None),
         took_s=time.monotonic() - began,
+        final_s=sum(seconds * of_finals[phase] for phase, seconds in spent.items()),
     )
 
 
@@ -120,26 +124,38 @@ def _steps(adapted: Any, rows: Any, config: Config) -> list[float]:
     return [b - a for a, b in itertools.pairwise(marks)] or [marks[0] - begun]
 
 
-def _evaluation(adapted: Any, config: Config, task: Task) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the seconds of each phase on a part of what is asked, and how many times the part the whole is."""
+def _evaluation(
+    adapted: Any, config: Config, task: Task
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """Return the seconds of each phase on a part of what is asked, and how many times that trials and finalists ask."""
+    from tune.trial.finals import final_config
     from tune.trial.measure import measure
 
+    whole = read_task(final_config(config)) if config.evaluate.finalists else task
     shown = task.splits.validation[:_N_EXAMPLES]
     bank = task.bank and replace(task.bank, test=_spread(task.bank.test, _N_QUESTIONS))
-    prompts = _spread(task.prompts, _N_PROMPTS) if task.prompts else ()
+    prompts = _spread(whole.prompts, _N_PROMPTS) if whole.prompts else ()
     lm_tasks = tuple(one.some(_N_QUESTIONS) for one in task.lm_tasks)
     splits = replace(task.splits, validation=shown)
     part = replace(task, splits=splits, bank=bank, prompts=prompts, lm_tasks=lm_tasks)
-    share = len(task.splits.validation) / len(shown)
-    shares = {"answers": share, "perplexity": share, "corpus": 1.0}
-    shares |= {all_.name: len(all_.ids) / len(some.ids) for all_, some in zip(task.lm_tasks, lm_tasks, strict=True)}
-    if task.bank and bank:
-        shares["knowledge"] = len(task.bank.test) / len(bank.test)
-    if prompts:
-        shares["prompts"] = len(task.prompts) / len(prompts)
     watch = _Watch()
     measure(adapted.model, adapted.base.tokenizer, config, part, fingerprint="", on=watch.on)
-    return watch.spent, shares
+    on_test = replace(whole, splits=replace(whole.splits, validation=whole.splits.test))
+    return watch.spent, _times(task, part), _times(on_test, part)
+
+
+def _times(whole: Task, part: Task) -> dict[str, float]:
+    """Return how many times the part the whole is, phase by phase."""
+    share = len(whole.splits.validation) / len(part.splits.validation)
+    times = {"answers": share, "perplexity": share, "corpus": 1.0}
+    times |= {
+        every.name: len(every.ids) / len(some.ids) for every, some in zip(whole.lm_tasks, part.lm_tasks, strict=True)
+    }
+    if whole.bank and part.bank:
+        times["knowledge"] = len(whole.bank.test) / len(part.bank.test)
+    if part.prompts:
+        times["prompts"] = len(whole.prompts) / len(part.prompts)
+    return times
 
 
 class _Watch:
