@@ -17,6 +17,8 @@ from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import PointRecord, ranked_points, seed_noise
 
 _MOST_WAITING = 4
+_RANKS = {"logprob": 2, "general": 1}
+"""Changes that are left out where the terminal is narrow, by the last part of their names."""
 
 _COUNTED = "reply/"
 """Counts of what is odd in replies; where nothing is, nothing is said."""
@@ -119,7 +121,7 @@ def _columns(study: StudyRecord, ranked: list[TrialRecord], percent: int) -> lis
         *(column(_head(one.metric), objective(one.metric)) for one in study.objectives),
         *guard_column(study, ranked),
         *(
-            column(f"{label}\n±{percent} %", change(name), rank=2 if "logprob" in name else 0)
+            column(f"{label}\n±{percent} %", change(name), rank=_RANKS.get(name.rpartition("/")[2], 0))
             for label, name in _deltas(ranked[0].metrics)
         ),
         column("eval\nloss", lambda trial: _number(trial.metrics["eval/loss"]), rank=1),
@@ -213,6 +215,7 @@ def _deltas(metrics: dict[str, float]) -> list[tuple[str, str]]:
         ("probe log-prob", "general/probe/logprob"),
         ("MMLU change", "mmlu/acc"),
         ("MMLU log-prob", "mmlu/logprob"),
+        ("general perplexity", "perplexity/general"),
     )
     return [(label, name) for label, name in known if name in metrics]
 

@@ -16,6 +16,7 @@ _SHOWN = (
     ("probe log-prob", "general/probe/logprob_delta"),
     ("MMLU change", "mmlu/delta"),
     ("MMLU log-prob", "mmlu/logprob_delta"),
+    ("general perplexity", "perplexity/general_delta"),
 )
 
 
