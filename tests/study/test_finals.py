@@ -83,6 +83,7 @@ def test_the_finalist_is_scored_on_examples_that_the_search_never_saw(
     tested = {example["id"] for example in kept["examples"]}
     assert len(tested) == final["n_examples"] == 6
     assert not tested & set(scores_of(folder, final["trial"])["base"]["ids"]["task"])
+    assert {prompt["kind"] for prompt in kept["prompts"]} >= {"general", "jailbreak"}, "which trials were not asked"
     assert [len(kept["replies"][form]) for form in ("base", "adapter", "deployed")] == [6, 6, 6]
 
 

@@ -52,7 +52,7 @@ class EvaluateConfig:
     items_seed: int = 0
     """Draws which questions; the base and every trial are asked the same. At least 0."""
 
-    finalists: int = 3
+    finalists: int = 2
     """Best trials of a study that are scored once on the untouched test split, for its verdict; 0 for none."""
 
     finalists_full: bool = True

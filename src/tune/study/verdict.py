@@ -28,12 +28,11 @@ def judged_final(final: "Final", config: Config, *, trial: int, key: str) -> Fin
 
 def final_to_json(final: "Final", record: FinalRecord) -> dict[str, Any]:
     """Return a finalist's scores example by example, with what was asked and said."""
-    asked = final.task.splits.validation
     measured = {"base": final.base, ADAPTER: final.adapter, DEPLOYED: final.deployed}
     return {
+        **final.task.asked(),
         "split": "test",
         "trial": record.trial,
-        "examples": [{"id": e.id, "question": e.question, "answer": e.answer} for e in asked],
         "replies": {name: list(each.replies) for name, each in measured.items()},
         "metrics": {name: form.metrics for name, form in record.forms.items()},
         "scores": {name: each.to_json() for name, each in measured.items()},
