@@ -12,6 +12,7 @@ NEEDS = {
     "gsm8k": ["data.path=somewhere"],
     "banking77": ["data.path=somewhere"],
     "jsonl": ["data.path=somewhere"],
+    "code": ["data.path=somewhere"],
     "hub": ["data.path=some/where"],
     "loftq": ["quantization=nf4"],
 }
@@ -21,7 +22,7 @@ SWEEP_NEEDS = {"mix_share": ["data.mix.path=somewhere"]}
 
 def test_nine_groups_and_all_their_options_are_found() -> None:
     assert len({group for group, _ in OPTIONS}) == 9
-    assert len(OPTIONS) == 39
+    assert len(OPTIONS) == 40
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)

@@ -2,7 +2,7 @@
 
 from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
 from tune.config.lm_tasks import chosen_tasks
-from tune.config.metric import OF_LABELS
+from tune.config.metric import OF_LABELS, Metric
 from tune.config.schema import Config
 from tune.config.scoring_rules import own_name
 
@@ -54,7 +54,8 @@ def task_metrics(config: Config) -> list[str]:
 def reply_rates(config: Config) -> list[str]:
     """Return what is counted of the task's replies, whatever is right."""
     has_labels = any(metric in config.data.metrics for metric in OF_LABELS)
-    return ["empty", "repetition", "capped", *(["no_label"] if has_labels else [])]
+    of_programs = ["no_program", "over_limit"] if Metric.code in config.data.metrics else []
+    return ["empty", "repetition", "capped", *(["no_label"] if has_labels else []), *of_programs]
 
 
 def lm_task_names(evaluate: EvaluateConfig) -> list[str]:

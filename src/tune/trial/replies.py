@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tune.config.metric import OF_LABELS
+from tune.config.metric import OF_LABELS, Metric
 from tune.config.metrics import reply_rates, task_metrics
 from tune.config.schema import Config
 from tune.data.mask import Tokens
 from tune.data.template_check import end_ids
+from tune.evaluate.code import score_code
+from tune.evaluate.code_jail import CodeScore
 from tune.evaluate.conduct import is_empty
 from tune.evaluate.drawing import seeds_of
 from tune.evaluate.generate import Manner, Reply, write_replies
@@ -22,6 +24,9 @@ from tune.trial.task import Task
 PREFIX = "reply/"
 """Of the counts among scores and metrics."""
 
+NO_PROGRAM, OVER_LIMIT = "no_program", "over_limit"
+"""Rates of replies that do not compile or hold no code, and of programs that ran out of time or memory."""
+
 _MANY = 0.05
 """Share of replies from which on a count is worth a sentence."""
 
@@ -29,6 +34,9 @@ _WORDS = {
     "empty": "are empty",
     "repetition": "say one thing again and again",
     "capped": "were cut at data.max_new_tokens={config.data.max_new_tokens}",
+    NO_PROGRAM: "are no Python program",
+    OVER_LIMIT: "are programs that ran into evaluate.code.timeout_s={config.evaluate.code.timeout_s} or "
+    "evaluate.code.memory_mib={config.evaluate.code.memory_mib}",
     NO_LABEL: "name no label, or several (data.scoring.label_from={config.data.scoring.label_from})",
 }
 
@@ -70,7 +78,10 @@ def answer(
     size = config.evaluate.generation_batch_size
     replies = write_replies(model, tokenizer, prompts, manner, batch_size=size, on_progress=on)
     texts = [reply.text for reply in replies]
-    scores = {metric.value: score_replies(asked, texts, metric, task.scoring) for metric in config.data.metrics}
+    others = [metric for metric in config.data.metrics if metric is not Metric.code]
+    scores = {metric.value: score_replies(asked, texts, metric, task.scoring) for metric in others}
+    if Metric.code in config.data.metrics:  # programs are run once, for the score and for what is counted
+        scores |= _programs(score_code(asked, texts, task.scoring.code))
     if task.scoring.own:
         scores[task.scoring.own.name] = task.scoring.own.score(asked, texts)
     return Written(replies=tuple(texts), scores=scores | _counted(replies, task, config))
@@ -91,6 +102,14 @@ def reply_notes(scores: Mapping[str, NDArray[np.float64]], config: Config) -> li
         for rate, count in counts.items()
         if count.mean() >= _MANY
     ]
+
+
+def _programs(ends: Sequence[CodeScore]) -> dict[str, NDArray[np.float64]]:
+    return {
+        Metric.code.value: np.array([float(end.right) for end in ends]),
+        f"{PREFIX}{NO_PROGRAM}": np.array([float(end.verdict in {"syntax", "empty"}) for end in ends]),
+        f"{PREFIX}{OVER_LIMIT}": np.array([float(end.verdict in {"timeout", "memory"}) for end in ends]),
+    }
 
 
 def _counted(replies: Sequence[Reply], task: Task, config: Config) -> dict[str, NDArray[np.float64]]:
