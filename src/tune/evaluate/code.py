@@ -12,6 +12,9 @@ from tune.evaluate.code_jail import CodeScore, Keeper, check_jail, run_program
 from tune.evaluate.code_program import programs_of
 from tune.examples import Example
 
+_VERSION = 2
+"""Rises when the same replies and tests would give other scores, or more is counted of them."""
+
 EMPTY = CodeScore(verdict="empty", detail="there is no code")
 
 
@@ -67,4 +70,4 @@ def check_tests(examples: Sequence[Example]) -> None:
 def code_digest(examples: Sequence[Example], limits: CodeConfig) -> list[Any]:
     """Return all that moves a score besides question and reply: limits, tests, and the Python that runs them."""
     tests: list[Mapping[str, Any]] = [dict(example.extra) for example in examples]
-    return [limits.timeout_s, limits.memory_mib, platform.python_version_tuple()[:2], tests]
+    return [_VERSION, limits.timeout_s, limits.memory_mib, platform.python_version_tuple()[:2], tests]
