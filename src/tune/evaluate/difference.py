@@ -17,7 +17,7 @@ from scipy.special import stdtr, stdtrit
 from tune.evaluate.binary import binary_delta, no_change_note, score_interval
 from tune.evaluate.bootstrap import paired_bootstrap
 from tune.evaluate.clusters import Spread, cluster_spread
-from tune.evaluate.paired import Delta, paired_change, paired_delta, t_delta
+from tune.evaluate.paired import Delta, clustered_delta, paired_change, paired_delta
 
 SKEWED = 0.1
 """Skewness over sqrt(N) from which t is wrong enough at one end to be asked against the bootstrap.
@@ -56,9 +56,8 @@ def score_delta(
     change = paired_change(base, tuned)  # (N,)
     binary = all(bool(((scores == 0) | (scores == 1)).all()) for scores in (base, tuned))
     if clusters is not None and not len(set(clusters)) == len(clusters) == change.size:
-        spread = cluster_spread(change, clusters)
-        delta = t_delta(change, spread.stderr, freedom=spread.freedom, confidence=confidence)
-        return _clustered_share(change, delta, spread) if binary else delta
+        delta = clustered_delta(base, tuned, clusters, confidence=confidence)
+        return _clustered_share(change, delta, cluster_spread(change, clusters)) if binary else delta
     if binary:
         return binary_delta(*_flips(change), change.size, confidence=confidence)
     return _skewed(change, paired_delta(base, tuned, confidence=confidence))
