@@ -25,7 +25,7 @@ WORDS = [
 PROCESS = """
 import sys
 import tune.trial.run, tune.trial.command, tune.track.mlflow_store
-from tune.trial.run import quiet_libraries
+from tune.trial.bench import quiet_libraries
 quiet_libraries()
 import accelerate, bitsandbytes, datasets, mlflow, peft, torch, transformers, trl
 from trl import SFTTrainer

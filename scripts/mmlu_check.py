@@ -23,7 +23,7 @@ from tune.config.evaluation import ChoiceForm
 from tune.evaluate.harness import score_choices
 from tune.evaluate.questions import QuestionBank, make_bank, read_mmlu
 from tune.model.load import load_base
-from tune.trial.run import quiet_libraries
+from tune.trial.bench import quiet_libraries
 from tune.trial.task import model_folder
 
 BATCH_SIZE = 4

@@ -50,7 +50,8 @@ def _points(space: Any, config: Any) -> Any:
 
 def _train(config: Any, folder: Path) -> dict[str, Any]:
     from tune.track.memory_store import MemoryStore
-    from tune.trial.run import open_bench, run_trial
+    from tune.trial.bench import open_bench
+    from tune.trial.run import run_trial
     from tune.trial.task import model_folder, read_task
 
     if "bench" not in _KEPT:

@@ -96,7 +96,8 @@ def _finals(words: Words) -> int:
     from tune.study.finals import is_part_of_study, run_finals
 
     config = compose(words.overrides, config_dir=words.config_dir)
-    study = run_finals(one_name(words), config)
+    is_asked = any(word.startswith("evaluate.finalists=") for word in words.overrides)
+    study = run_finals(one_name(words), config, n=config.evaluate.finalists if is_asked else None)
     if not is_part_of_study():
         print_report(study, config.report.format)
     return 0

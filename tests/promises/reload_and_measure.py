@@ -8,8 +8,8 @@ import torch
 
 from tune.config.compose import compose
 from tune.model import adapt
+from tune.trial.bench import open_bench
 from tune.trial.measure import measure
-from tune.trial.run import open_bench
 from tune.trial.task import model_folder, read_task
 
 folder, *overrides = sys.argv[1:]

@@ -8,7 +8,7 @@ import torch
 
 from tune.config.compose import compose
 from tune.config.schema import Config
-from tune.trial.run import Bench, open_bench
+from tune.trial.bench import Bench, open_bench
 from tune.trial.task import model_folder, read_task
 
 SMALL = (

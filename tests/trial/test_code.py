@@ -13,9 +13,10 @@ from tune.config.schema import Config
 from tune.errors import DataError
 from tune.evaluate.code_jail import CodeScore
 from tune.track.memory_store import MemoryStore
+from tune.trial.bench import Bench
 from tune.trial.outcome import State
 from tune.trial.replies import _programs, reply_notes
-from tune.trial.run import Bench, run_trial
+from tune.trial.run import run_trial
 from tune.trial.task import read_task
 
 

@@ -12,9 +12,11 @@ from tune.errors import Interrupted, NothingLearned, Pruned
 from tune.model import adapt
 from tune.track.memory_store import MemoryStore
 from tune.train.evals import Eval
+from tune.trial.bench import Bench
 from tune.trial.measure import measure
 from tune.trial.outcome import Outcome, State
-from tune.trial.run import Bench, Searched, run_trial
+from tune.trial.run import run_trial
+from tune.trial.training import Searched
 
 STEPS = ("train.epochs=10", "train.evals=9")
 """Thirty steps over twelve examples; nine measurements come after every third but the last."""

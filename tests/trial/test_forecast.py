@@ -10,8 +10,8 @@ from tune.data.mask import tokenize_all
 from tune.model import memory
 from tune.model.memory import Estimate, Lengths
 from tune.trial import forecast
+from tune.trial.bench import Bench
 from tune.trial.forecast import Forecaster
-from tune.trial.run import Bench
 
 Asked = list[tuple[Config, Lengths]]
 

@@ -17,9 +17,10 @@ from tune.evaluate.corpus import Corpus
 from tune.evaluate.lm_scores import longest_asked
 from tune.track.memory_store import MemoryStore
 from tune.trial.baseline import fingerprint
+from tune.trial.bench import Bench
 from tune.trial.forecast import read_lengths
 from tune.trial.general import compare_general, corpus_tokens
-from tune.trial.run import Bench, run_trial
+from tune.trial.run import run_trial
 from tune.trial.task import Task, read_task
 
 # lm-eval passes both lengths to a model that has a default for one.

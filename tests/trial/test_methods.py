@@ -14,9 +14,11 @@ from tune.config.method import WITHOUT_LAYERS, Method
 from tune.errors import Interrupted
 from tune.model import adapt
 from tune.track.memory_store import MemoryStore
+from tune.trial.bench import Bench, open_bench
 from tune.trial.measure import Measured, measure
 from tune.trial.outcome import Outcome
-from tune.trial.run import Bench, Searched, open_bench, run_trial
+from tune.trial.run import run_trial
+from tune.trial.training import Searched
 
 OWN = {
     Method.prompt: ["train.learning_rate=0.1"],  # virtual tokens want a larger rate: Lester et al. 2021 take 0.3

@@ -20,9 +20,10 @@ from tune.evaluate.generate import generate_replies
 from tune.evaluate.prompts import Prompt, read_prompts
 from tune.track.memory_store import MemoryStore
 from tune.trial.baseline import fingerprint
+from tune.trial.bench import Bench
 from tune.trial.outcome import Outcome
 from tune.trial.prompts import ask, compare_prompts, cut_note, prompt_tokens
-from tune.trial.run import Bench, run_trial
+from tune.trial.run import run_trial
 
 WORDS = "one two three four five six seven eight nine ten " * 30
 PROMPTS = (

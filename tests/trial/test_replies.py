@@ -13,9 +13,9 @@ from tune.config.schema import Config
 from tune.errors import ConfigError, EvaluationError
 from tune.evaluate.task import score_replies
 from tune.trial.baseline import fingerprint
+from tune.trial.bench import Bench
 from tune.trial.measure import Measured, compare, measure
 from tune.trial.replies import reply_notes
-from tune.trial.run import Bench
 from tune.trial.task import read_task
 
 TEXTS = ("data.metrics=[token_f1,rouge1,rougeL,bleu,chrf,json_valid,regex]", "data.scoring.regex='[a-z]'")

@@ -11,7 +11,8 @@ import torch
 from tune.errors import ConfigError
 from tune.model.positions import n_places
 from tune.track.memory_store import MemoryStore
-from tune.trial.run import Bench, run_trial
+from tune.trial.bench import Bench
+from tune.trial.run import run_trial
 
 
 @pytest.fixture

@@ -19,10 +19,12 @@ from tune.model import adapt
 from tune.model.adapter_folder import WEIGHTS
 from tune.track.memory_store import MemoryStore
 from tune.track.recorder import RunRecorder
+from tune.trial.bench import Bench, open_bench
 from tune.trial.measure import measure
 from tune.trial.outcome import Outcome, State
-from tune.trial.run import Bench, Searched, open_bench, run_trial
+from tune.trial.run import run_trial
 from tune.trial.task import model_folder, read_task
+from tune.trial.training import Searched
 
 
 @pytest.fixture

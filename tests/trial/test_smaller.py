@@ -7,7 +7,8 @@ import pytest
 from tune.config.compose import with_values
 from tune.study.smaller import smaller
 from tune.track.memory_store import MemoryStore
-from tune.trial.run import Bench, run_trial
+from tune.trial.bench import Bench
+from tune.trial.run import run_trial
 
 
 def test_smaller_pieces_lose_as_much_in_each_step(bench: Bench, small, tmp_path: Path) -> None:

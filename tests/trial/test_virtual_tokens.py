@@ -21,7 +21,7 @@ from tune.model.adapt import Adapted
 from tune.train.fit import fit
 from tune.train.loss import answer_loss
 from tune.train.watch import Follow
-from tune.trial.run import Bench
+from tune.trial.bench import Bench
 
 IDS = [41, 7, 300, 12, 99]
 TEXTS = [[10, 11, 12, 13, 14, 15, 16], [20, 21, 22], [30, 31, 32, 33, 34]]

@@ -35,7 +35,7 @@ class LmTask:
     """(N,) task and place in its data, for example hellaswag/17."""
 
     texts: tuple[str, ...]
-    """(N,) what an item asks, for finding it in training rows."""
+    """What every item of the task asks, drawn or not, for finding it in training rows: finalists may be asked all."""
 
     requests: tuple[tuple[Any, ...], ...]
     """(N, …) lm-eval's requests of each item; the models' answers are never written into them."""
@@ -54,7 +54,7 @@ class LmTask:
     def some(self, n: int) -> "LmTask":
         """Return about n of the items, from one end to the other; not to be compared with the whole."""
         step = -(-len(self.ids) // n)
-        return replace(self, ids=self.ids[::step], texts=self.texts[::step], requests=self.requests[::step], digest="")
+        return replace(self, ids=self.ids[::step], requests=self.requests[::step], digest="")
 
 
 def read_lm_tasks(
@@ -126,7 +126,7 @@ def _task(chosen: ChosenTask, definition: Any, limit: int | None, seed: int) -> 
         metric=chosen.metric,
         filter=chosen.filter,
         ids=tuple(f"{chosen.name}/{place}" for place in places),
-        texts=tuple(_text(definition, doc) for doc in asked),
+        texts=tuple(_text(definition, doc) for doc in docs),
         requests=requests,
         digest=_digest(chosen, requests),
         definition=definition,

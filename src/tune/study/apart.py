@@ -11,6 +11,7 @@ from tune.errors import EvaluationError
 from tune.study.storage import StudyFolder
 from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import PointRecord, ranked_points
+from tune.trial.outcome import SCORES
 
 _LEAST = 2
 _SIZE = "cost/trainable_params"
@@ -71,7 +72,7 @@ def _candidate(point: PointRecord, source: str, folder: StudyFolder) -> Any:
 
 
 def _scores(trial: TrialRecord, folder: StudyFolder) -> dict[str, Any] | None:
-    file = folder.trial(trial.number) / "scores.json"
+    file = folder.trial(trial.number) / SCORES
     if not file.is_file():
         return None
     adapted: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["adapted"]

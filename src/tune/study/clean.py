@@ -14,11 +14,12 @@ from tune import paths
 from tune.config.schema import Config
 from tune.files import write_json
 from tune.study.attempts import root, superseded
-from tune.study.leftovers import ADAPTER, CHECKPOINTS, FREED, SCORES, half_written, remove, size
+from tune.study.leftovers import ADAPTER, CHECKPOINTS, FREED, half_written, remove, size
 from tune.study.storage import StudyFolder, load_study, snapshot
 from tune.track.records import StudyRecord
 from tune.track.replay import unsent
 from tune.track.upkeep import FreeableRecord
+from tune.trial.outcome import SCORES
 
 _JOURNAL = ("run.jsonl", "run.json")  # in this order: progress without its journal does no harm, the reverse does
 _SETTLED_S = 60.0

@@ -25,7 +25,7 @@ from tune.study.heart import SUPERVISOR, die_with_supervisor
 from tune.study.leftovers import remove
 from tune.study.machine import gpu_variables, n_cores, thread_variables
 from tune.study.space import configured
-from tune.study.storage import FINAL, VERDICT, StudyFolder, load_study, snapshot, stored_config
+from tune.study.storage import FINAL_OF, VERDICT, StudyFolder, load_study, snapshot, stored_config
 from tune.study.verdict import final_to_json, judged_final, study_verdict
 from tune.track.buffer import buffered_run
 from tune.track.finals import FinalRecord
@@ -35,9 +35,7 @@ from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import finalists
 from tune.trial.bar import Bar
 from tune.trial.failure import failure
-
-FILE = "final.json"
-"""In a trial's folder: its scores on the test split, example by example."""
+from tune.trial.outcome import FINAL
 
 _SEND_S = 30.0
 _MERGED = "merged"
@@ -81,8 +79,13 @@ def is_part_of_study() -> bool:
     return SUPERVISOR in os.environ
 
 
-def run_finals(name: str, config: Config) -> StudyRecord:
+def run_finals(name: str, config: Config, *, n: int | None = None) -> StudyRecord:
     """Score a study's finalists on the test split, where that was not done before, and judge the study.
+
+    Args:
+        name: Of the study.
+        config: Where it is.
+        n: Finalists from now on; None for as many as the study has, or as are usual where it has none.
 
     Raises:
         StudyError: There is no such study, or it has no complete trial.
@@ -91,7 +94,7 @@ def run_finals(name: str, config: Config) -> StudyRecord:
     runs = paths.runs_dir(config.track.folder)
     study, folder = load_study(name, config, runs), StudyFolder(runs=runs, name=name)
     _stop_cleanly()
-    own = _with_finalists(study, config)
+    own = _with_finalists(study, n)
     now = snapshot(study, folder)
     if now.done < now.n_trials:
         msg = (
@@ -125,7 +128,7 @@ def _score(trial: TrialRecord, study: Any, config: Config, folder: StudyFolder, 
         bar.announce(f"{about} could not be scored: {why}")
         record = FinalRecord(trial=trial.number, n_examples=0, forms={}, failure=why)
     if record:
-        study.set_user_attr(f"{FINAL}{trial.number}", record.to_json())
+        study.set_user_attr(f"{FINAL_OF}{trial.number}", record.to_json())
         _publish(record, trial, folder, config)
 
 
@@ -137,8 +140,8 @@ def _scored(trial: TrialRecord, own: Config, study: Any, folder: StudyFolder, ba
     task, place = final_task(own), folder.trial(trial.number)
     asked = replace(own.evaluate, finalists=0, judge=JudgeConfig())  # neither moves a score
     key = digest([own.model, own.quantization, own.lora, own.data, asked, dict(task.splits.digests)])
-    known = study.user_attrs.get(f"{FINAL}{trial.number}")
-    if known and known["key"] == key and (place / FILE).is_file():
+    known = study.user_attrs.get(f"{FINAL_OF}{trial.number}")
+    if known and known["key"] == key and (place / FINAL).is_file():
         return None
     about = f"test split: trial {trial.number}"
     bar.announce(f"{about} is scored as it was saved and as it would be deployed, {len(task.splits.test)} examples")
@@ -151,7 +154,7 @@ def _scored(trial: TrialRecord, own: Config, study: Any, folder: StudyFolder, ba
         on=lambda phase, done, total: bar.on(f"{about} {phase}", done, total),
     )
     record = judged_final(final, own, trial=trial.number, key=key)
-    write_json(place / FILE, final_to_json(final, record))
+    write_json(place / FINAL, final_to_json(final, record))
     return record
 
 
@@ -166,18 +169,18 @@ def _publish(record: FinalRecord, trial: TrialRecord, folder: StudyFolder, confi
     for form, found in record.forms.items():
         recorder.metrics({f"final/{form}/{name}": value for name, value in found.metrics.items()})
     recorder.tags({"tune.verdict": record.decisive.verdict if record.decisive else "INSUFFICIENT"})
-    if (place / FILE).is_file():
-        recorder.artifact(place / FILE)
+    if (place / FINAL).is_file():
+        recorder.artifact(place / FINAL)
     recorder.close(_SEND_S)
 
 
-def _with_finalists(study: Any, config: Config) -> Config:
-    """Return the study's configuration, with as many finalists as this command asks for, or as are usual."""
-    own, asked = stored_config(study), config.evaluate.finalists
-    if own.evaluate.finalists and asked == EvaluateConfig().finalists:
-        return own
-    own = replace(own, evaluate=replace(own.evaluate, finalists=asked))
-    study.set_user_attr("config", to_yaml(own))
+def _with_finalists(study: Any, n: int | None) -> Config:
+    """Return the study's configuration, from now on with so many finalists."""
+    own = stored_config(study)
+    wanted = n if n is not None else own.evaluate.finalists or EvaluateConfig().finalists
+    if wanted != own.evaluate.finalists:
+        own = replace(own, evaluate=replace(own.evaluate, finalists=wanted))
+        study.set_user_attr("config", to_yaml(own))
     return own
 
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 from tune import paths
 from tune.config.schema import Config
 from tune.config.sheet import BASE
-from tune.study.replies import FINAL, read_sides
+from tune.study.replies import read_sides
 from tune.study.storage import StudyFolder
 from tune.study.visit import read_study
 from tune.track.sides_record import SidesRecord
+from tune.trial.outcome import FINAL
 
 
 def read_judged(name: str, config: Config) -> list[SidesRecord]:

@@ -13,7 +13,7 @@ from tune.model import full
 from tune.model.adapter_config import CONFIG
 from tune.model.adapter_folder import WEIGHTS
 
-ADAPTER, SCORES, CHECKPOINTS = "adapter", "scores.json", "checkpoints"
+ADAPTER, CHECKPOINTS = "adapter", "checkpoints"
 FREED = "freed.json"
 """In a trial's folder: what somebody let `clean` remove, so that nobody misses it."""
 

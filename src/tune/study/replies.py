@@ -17,8 +17,7 @@ from tune.study.storage import StudyFolder, load_study, snapshot
 from tune.track.records import StudyRecord, TrialRecord
 from tune.track.repeats import best_points
 from tune.track.sides_record import AskedRecord, SidesRecord
-
-FINAL, SCORES = "final.json", "scores.json"
+from tune.trial.outcome import FINAL, SCORES
 
 _Plain = dict[str, Any]
 

@@ -46,7 +46,7 @@ _FREE = (
 """Keys that may differ when a study goes on: they do not change what a trial is."""
 
 
-FINAL = "final:"
+FINAL_OF = "final:"
 """Attribute of a study with what a finalist scored; the trial's number stands behind it."""
 
 VERDICT = "verdict"
@@ -188,7 +188,7 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
 def _with_verdict(now: StudyRecord, study: Any, config: Config) -> StudyRecord:
     """Return a study whose trials have ended with what its best ones scored on the test split."""
     attrs, best = study.user_attrs, tuple(trial.number for trial in finalists(now, config.evaluate.finalists))
-    scored = [attrs[f"{FINAL}{number}"] for number in best if f"{FINAL}{number}" in attrs]
+    scored = [attrs[f"{FINAL_OF}{number}"] for number in best if f"{FINAL_OF}{number}" in attrs]
     kept = attrs.get(VERDICT, {})  # of another set of finalists, where the study went on since
     verdict = VerdictRecord.from_json(kept["said"]) if kept.get("of") == list(best) else None
     return replace(now, finalists=best, finals=tuple(map(FinalRecord.from_json, scored)), verdict=verdict)

@@ -68,9 +68,10 @@ def _form(base: "Measured", tuned: "Measured", config: Config) -> FormRecord:
     from tune.trial.measure import compare
     from tune.trial.verdict import decide
 
-    decision, task = decide(base, tuned, config)
+    metrics = compare(base, tuned, config)
+    decision, task = decide(base, tuned, metrics, config)
     return FormRecord(
-        metrics=compare(base, tuned, config),
+        metrics=metrics,
         verdict=decision.verdict.value,
         reasons=decision.reasons,
         more_examples=decision.more_examples,

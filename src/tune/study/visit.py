@@ -15,6 +15,7 @@ from tune.study.machine import n_threads, thread_variables
 from tune.study.storage import StudyFolder, load_study, snapshot, stored_config
 from tune.track.output import print_no_secrets
 from tune.track.records import StudyRecord
+from tune.trial.outcome import OUTCOME
 
 _LOOK_S = 1.0
 
@@ -57,7 +58,7 @@ def find_trial(name: str, config: Config) -> tuple[str, Path]:
     """
     runs = paths.runs_dir(config.track.folder)
     for alone in (runs / "trials" / name, Path(name)):
-        if (alone / "outcome.json").is_file():
+        if (alone / OUTCOME).is_file():
             return f"trial {alone.resolve().name}", alone
     study = read_study(name, config)
     ranked = [trial.number for trial in study.ranked()]

@@ -36,7 +36,7 @@ from tune.track.buffer import BufferedRecorder
 from tune.track.place import open_store
 from tune.trial.failure import failed, failure
 from tune.trial.meter import forget_peak
-from tune.trial.outcome import Outcome, State
+from tune.trial.outcome import OUTCOME, SCORES, Outcome, State
 from tune.trial.task import Task, model_folder, read_task
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ _SEND_S = 5.0
 
 _TWIN_S = 0.5
 
-RESULT = ("outcome.json", "scores.json", "adapter")
+RESULT = (OUTCOME, SCORES, "adapter")
 """What a complete trial leaves in its folder."""
 
 
@@ -172,7 +172,9 @@ class Worker:
         return None
 
     def _run(self, claimed: Claim, folder: Path, recorder: BufferedRecorder, heart: Heart) -> Outcome:
-        from tune.trial.run import Searched, model_key, open_bench, run_trial
+        from tune.trial.bench import model_key, open_bench
+        from tune.trial.run import run_trial
+        from tune.trial.training import Searched
 
         config = claimed.config
         task, model = self._read_task(config), model_folder(config, announce=logging.info)

@@ -11,9 +11,11 @@ from tune import paths
 from tune.config.digest import digest
 from tune.config.metric import Metric
 from tune.config.schema import Config
+from tune.data.template_check import end_ids
 from tune.evaluate.code import code_digest
 from tune.files import write_json
-from tune.trial.measure import Measured
+from tune.trial.bench import Bench
+from tune.trial.measure import Measured, Progress, measure
 from tune.trial.task import Task
 
 
@@ -93,3 +95,25 @@ class Baseline:
     def file(self) -> Path:
         """Return where the scores are kept."""
         return self._file
+
+
+def baseline_of(config: Config, bench: Bench, on: Progress) -> tuple[Baseline, Callable[[], Measured]]:
+    """Return the base's scores in the cache, and what measures them where they are not there."""
+    base = bench.base
+    name = fingerprint(
+        config,
+        bench.task,
+        weights=base.digest,
+        dtype=str(base.dtype),
+        template=str(base.tokenizer.chat_template),
+        ends=end_ids(base.tokenizer),
+    )
+
+    def measure_base() -> Measured:
+        return measure(base.model, base.tokenizer, config, bench.task, fingerprint=name, on=_named("base ", on))
+
+    return Baseline(name), measure_base
+
+
+def _named(prefix: str, on: Progress) -> Callable[[str, int, int], None]:
+    return lambda phase, done, total: on(prefix + phase, done, total)

@@ -21,7 +21,7 @@ from tune.track.place import open_store
 from tune.track.recorder import RunRecorder, RunStatus
 from tune.trial.bar import Bar
 from tune.trial.inspect import Inspected, inspect_data
-from tune.trial.outcome import Outcome
+from tune.trial.outcome import SCORES, Outcome
 
 _LAST_WORDS_S = 30.0  # an adapter's files may still be on their way to a server
 
@@ -72,18 +72,20 @@ def run_single(config: Config) -> tuple[Outcome, Decision, Path]:
     return outcome, decision, folder
 
 
-def _decision(config: Config, folder: Path) -> Decision:
+def _decision(config: Config, outcome: Outcome, folder: Path) -> Decision:
     from tune.trial.measure import Measured
     from tune.trial.verdict import decide
 
-    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    return decide(Measured.from_json(scores["base"]), Measured.from_json(scores["adapted"]), config)[0]
+    scores = json.loads((folder / SCORES).read_text(encoding="utf-8"))
+    base, adapted = (Measured.from_json(scores[side]) for side in ("base", "adapted"))
+    return decide(base, adapted, outcome.metrics, config)[0]
 
 
 def _run(
     config: Config, found: Inspected, *, folder: Path, recorder: RunRecorder, console: Console
 ) -> tuple[Outcome, Decision]:
-    from tune.trial.run import open_bench, run_trial
+    from tune.trial.bench import open_bench
+    from tune.trial.run import run_trial
 
     recorder.params({"lora.rank": config.lora.rank, "lora.alpha": config.lora.alpha, "seed": config.seed})
     recorder.text("config.yaml", to_yaml(config))
@@ -97,8 +99,8 @@ def _run(
 
         outcome = run_trial(config, bench, folder=folder, recorder=recorder, on=on)
     recorder.metrics(outcome.metrics)
-    decision = _decision(config, folder)
+    decision = _decision(config, outcome, folder)
     recorder.tags({"tune.verdict": decision.verdict.value})
-    recorder.artifact(folder / "scores.json")
+    recorder.artifact(folder / SCORES)
     recorder.artifact(folder / "adapter", folder="adapter")
     return outcome, decision

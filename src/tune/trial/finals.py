@@ -10,8 +10,9 @@ from tune.config.schema import Config
 from tune.errors import DataError
 from tune.model import adapt
 from tune.model.deploy import deployed
+from tune.trial.baseline import baseline_of
+from tune.trial.bench import open_bench
 from tune.trial.measure import Measured, Progress, measure
-from tune.trial.run import baseline_of, open_bench
 from tune.trial.task import Task, read_task
 
 LEAST = 2

@@ -4,6 +4,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+SCORES, FINAL, OUTCOME = "scores.json", "final.json", "outcome.json"
+"""Files of a trial's folder: scores example by example on validation, a finalist's on the test split, and this."""
+
 
 class State(StrEnum):
     """How a trial ended."""

@@ -75,8 +75,8 @@ def probe(config: Config, *, began: float) -> Probed:
     from tune.data.listener import Silent
     from tune.model import adapt
     from tune.train.fit import n_steps
+    from tune.trial.bench import open_bench
     from tune.trial.prepare import prepare_tokens
-    from tune.trial.run import open_bench
 
     task = read_task(config)
     folder = model_folder(config, announce=lambda _: None)

@@ -13,11 +13,10 @@ from tune.evaluate.conduct import is_empty
 from tune.evaluate.loops import is_loop
 from tune.evaluate.refusals import is_refusal
 from tune.files import read_json
+from tune.trial.outcome import FINAL, SCORES
 
 TASK = "task"
 """Kind of the examples that the model was trained for."""
-
-SCORES, FINAL = "scores.json", "final.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """Everything that all trials of a study share: the data, the knowledge questions, the model's folder."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,12 @@ def read_task(config: Config, listener: Listener | None = None) -> Task:
         EvaluationError: What is asked cannot be fetched, or this machine cannot shut in programs that are to be run.
     """
     check_source(config.model)
-    bank = _bank(config.evaluate)
+    whole = _questions(replace(config.evaluate, limit=None))
+    bank = _bank(config.evaluate, whole)
     if bank is not None:
         check_shots(bank, config.evaluate.n_shot)
-    questions = {bank.name: [_asked(question) for question in bank.test]} if bank else {}
+    # All that may be asked, also what only finalists are: nobody is to be trained on it.
+    questions = {whole.name: [_asked(question) for question in whole.test]} if whole else {}
     lm_tasks = _lm_tasks(config.evaluate, listener)
     questions |= {f"general/{one.name}": list(one.texts) for one in lm_tasks}
     corpus = read_corpus(config.evaluate) if config.evaluate.corpus is not None else None
@@ -116,11 +118,11 @@ def model_folder(config: Config, *, announce: Callable[[str], None]) -> Path:
     return embedded_folder(config.model.embedded, texts=embedded_texts(), announce=announce)
 
 
-def _bank(evaluate: EvaluateConfig) -> QuestionBank | None:
-    bank = _questions(evaluate)
-    if bank is None or evaluate.items is None:
-        return bank
-    return draw_items(bank, evaluate.items, seed=evaluate.items_seed)
+def _bank(evaluate: EvaluateConfig, whole: QuestionBank | None) -> QuestionBank | None:
+    """Return the questions that are asked, of all that there are."""
+    if whole is None or evaluate.items is None:
+        return whole if evaluate.limit is None else _questions(evaluate)
+    return draw_items(whole, evaluate.items, seed=evaluate.items_seed)
 
 
 def _questions(evaluate: EvaluateConfig) -> QuestionBank | None:

@@ -9,22 +9,22 @@ from tune.config.schema import Config
 from tune.evaluate.decide import Decision, JudgedGuard, verdict
 from tune.evaluate.difference import score_delta
 from tune.evaluate.paired import Delta
-from tune.trial.measure import Measured, compare
+from tune.trial.measure import Measured
 
 _ALIKE = 1e-9
 
 UNGUARDED = "no guard is named (sweep.guards), so what it forgot is reported and not judged"
 
 
-def decide(base: Measured, tuned: Measured, config: Config) -> tuple[Decision, Delta]:
+def decide(base: Measured, tuned: Measured, metrics: Mapping[str, float], config: Config) -> tuple[Decision, Delta]:
     """Return what may be said of an adapter, and the task's change that this rests on.
 
     Args:
         base: Scores of the base.
         tuned: Scores of the adapted model, on the same questions.
+        metrics: What the two compare to.
         config: Its guards are the sweep's; a trial alone has none.
     """
-    metrics = compare(base, tuned, config)
     guards = config.sweep.guards if config.sweep else []
     task = _task_delta(base, tuned, config, metrics)
     judged = [_judged(guard, metrics, n=_n_items(tuned, guard.metric), config=config) for guard in guards]

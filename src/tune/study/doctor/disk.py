@@ -11,7 +11,6 @@ from tune.study.leftovers import (
     ADAPTER,
     CHECKPOINTS,
     FREED,
-    SCORES,
     damaged_checkpoints,
     half_written,
     remove,
@@ -19,6 +18,7 @@ from tune.study.leftovers import (
     trouble_with_adapter,
 )
 from tune.study.signature import read_signature, sign
+from tune.trial.outcome import SCORES
 
 
 def missing_results(case: Case) -> list[Finding]:
