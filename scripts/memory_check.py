@@ -155,25 +155,13 @@ def row(case: Case, folder: str, peak: float | None = None) -> float:
 
 
 def lengths(config: Any) -> Any:
-    """Return the longest sequences of the data as the model's tokenizer writes them."""
-    from tune.config.data import Learn
+    """Return the longest sequences of the trial, as its own forecast reads them."""
     from tune.data.listener import Silent
-    from tune.data.mask import tokenize_all
-    from tune.data.template import apply_template
-    from tune.model.load import load_tokenizer
-    from tune.model.memory import Lengths
+    from tune.trial.forecast import read_lengths
     from tune.trial.task import model_folder, read_task
 
-    tokenizer = load_tokenizer(config.model, model_folder(config, announce=print))
-    apply_template(tokenizer, config.data.template)
-    splits = read_task(config, Silent()).splits
-    train = list(tokenize_all(tokenizer, splits.train, config.data.learn))
-    asked = list(tokenize_all(tokenizer, splits.validation, Learn.last))
-    return Lengths(
-        example=max(len(item.ids) for item in (*train, *asked)),
-        learned=max(len(item.ids) - item.n_prompt for item in train),
-        prompt=max(item.n_prompt for item in asked),
-    )
+    longest, _ = read_lengths(config, read_task(config, Silent()), model_folder(config, announce=print))
+    return longest
 
 
 if __name__ == "__main__":

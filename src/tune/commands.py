@@ -7,6 +7,7 @@ from tune.config.schema import Config
 from tune.words import Words, name_and_files, no_names, one_name
 
 _NOTHING_TO_SHIP = 3
+_INTERRUPTED = 130
 
 
 def _run(words: Words) -> int:
@@ -97,7 +98,12 @@ def _finals(words: Words) -> int:
 
     config = compose(words.overrides, config_dir=words.config_dir)
     is_asked = any(word.startswith("evaluate.finalists=") for word in words.overrides)
-    study = run_finals(one_name(words), config, n=config.evaluate.finalists if is_asked else None)
+    try:
+        study = run_finals(one_name(words), config, n=config.evaluate.finalists if is_asked else None)
+    except KeyboardInterrupt:
+        if is_part_of_study():
+            return _INTERRUPTED  # the study says so
+        raise
     if not is_part_of_study():
         print_report(study, config.report.format)
     return 0

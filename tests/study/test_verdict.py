@@ -5,10 +5,12 @@ import dataclasses
 import pytest
 
 from tests.report.test_table import STUDY, printed, trial
-from tune.config.guards import GuardConfig
+from tune.config.guards import UNGUARDED, GuardConfig
 from tune.study.verdict import study_verdict
 from tune.track.finals import ADAPTER, DEPLOYED, FinalRecord, FormRecord
 from tune.track.records import StudyRecord
+
+GUARD = GuardConfig(metric="general/probe/delta", at_least=-1.0)
 
 
 def form(verdict: str, p: float = 0.001, why: str = "the task is better") -> FormRecord:
@@ -24,7 +26,9 @@ def final(number: int, verdict: str, p: float = 0.001, *, adapter: str | None = 
 def study(*finals: FinalRecord) -> StudyRecord:
     numbers = tuple(one.trial for one in finals)
     trials = tuple(trial(number, rank=4, score=0.5) for number in numbers)
-    return dataclasses.replace(STUDY, trials=trials, n_trials=len(trials), finalists=numbers, finals=finals)
+    return dataclasses.replace(
+        STUDY, trials=trials, n_trials=len(trials), finalists=numbers, finals=finals, guards=(GUARD,)
+    )
 
 
 def test_the_winner_was_named_before_so_its_own_verdict_stands() -> None:
@@ -76,6 +80,12 @@ def test_a_finalist_that_could_not_be_scored_says_nothing() -> None:
 
     assert said.verdict == "INSUFFICIENT"
     assert said.reasons == ("it could not be scored on the test split: its adapter is not there.",)
+
+
+def test_that_no_guard_is_named_is_said_once() -> None:
+    bare = dataclasses.replace(study(final(0, "NO"), final(1, "NO")), guards=())
+
+    assert study_verdict(bare).reasons == ("NO because", "trial 1, a runner-up: NO; NO because", UNGUARDED)
 
 
 def test_a_study_whose_every_trial_breaks_a_guard_is_a_no() -> None:

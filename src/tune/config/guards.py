@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from tune.errors import nearest
 
+UNGUARDED = "no guard is named (sweep.guards), so what it forgot is reported and not judged"
+"""Belongs to the reasons of a verdict that no guard had a part in."""
+
 
 class Judged(StrEnum):
     """What the evidence says of a guard."""

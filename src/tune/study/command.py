@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,12 @@ def run_study(config: Config) -> StudyRecord:
         for sentence in advice if is_new else ():
             screen.warn(sentence)
     with alone(folder):
-        return _supervise(study, config, folder, screen, splits)
+        return _supervise(study, config, folder, screen, splits, is_done=now.done >= now.n_trials)
 
 
-def _supervise(study: Any, config: Config, folder: StudyFolder, screen: Screen, splits: Splits) -> StudyRecord:
+def _supervise(
+    study: Any, config: Config, folder: StudyFolder, screen: Screen, splits: Splits, *, is_done: bool
+) -> StudyRecord:
     store = open_store(config.track, folder.runs)
     store.prepare()
     recorder = _record(study, config, store, folder)
@@ -117,7 +120,7 @@ def _supervise(study: Any, config: Config, folder: StudyFolder, screen: Screen, 
     try:
         recorder.text("environment.txt", "\n".join(f"{key}: {value}" for key, value in environment().items()))
         recorder.text("data.json", splits.to_json())
-        with screen:
+        with nullcontext() if is_done else screen:
             now = Supervisor(study=study, config=config, runs=folder.runs, store=store, watcher=screen).run()
         if are_due(now, config):
             run_finals_apart(study, config, folder)

@@ -1,8 +1,10 @@
 """What may be said at the end of a study: of each finalist by its test scores, and of the study by its finalists."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tune.config.guards import UNGUARDED
 from tune.config.schema import Config
 from tune.evaluate.decide import Verdict
 from tune.evaluate.several import holm
@@ -50,12 +52,17 @@ def study_verdict(study: StudyRecord) -> VerdictRecord:
     order = [named[trial] for trial in study.finalists if trial in named]
     if not order:
         return _nothing_scored(study)
+    said = _weighed(order, confidence=study.confidence)
+    return said if study.guards else replace(said, reasons=(*said.reasons, UNGUARDED))
+
+
+def _weighed(order: Sequence[FinalRecord], *, confidence: float) -> VerdictRecord:
     first, *others = order
     if _says(first) is Verdict.ship:
         return _about(Verdict.ship, first)
     corrected = holm([final.decisive.p if final.decisive else 1.0 for final in order])
     for final, p in zip(others, corrected[1:], strict=True):
-        if _says(final) is Verdict.ship and p <= 1 - study.confidence:
+        if _says(final) is Verdict.ship and p <= 1 - confidence:
             said = f"trial {first.trial}, the best on validation, may not be shipped ({_says(first)}): {_why(first)}"
             more = f"trial {final.trial} may, also after Holm's correction over {len(order)} finalists (p = {p:.2g})"
             return _about(Verdict.ship, final, before=[said, more])

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from tune import paths
 from tune.config.compose import difference, to_yaml
+from tune.config.guards import UNGUARDED
 from tune.config.schema import Config
 from tune.errors import TrialError
 from tune.evaluate.decide import Decision
@@ -78,7 +80,8 @@ def _decision(config: Config, outcome: Outcome, folder: Path) -> Decision:
 
     scores = json.loads((folder / SCORES).read_text(encoding="utf-8"))
     base, adapted = (Measured.from_json(scores[side]) for side in ("base", "adapted"))
-    return decide(base, adapted, outcome.metrics, config)[0]
+    decision, _ = decide(base, adapted, outcome.metrics, config)
+    return replace(decision, reasons=(*decision.reasons, UNGUARDED))
 
 
 def _run(

@@ -1,7 +1,6 @@
 """SHIP, NO or INSUFFICIENT for one adapter, from what was measured of it and of its base."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from tune.config.guards import GuardConfig
 from tune.config.metrics import task_metrics
@@ -12,8 +11,6 @@ from tune.evaluate.paired import Delta
 from tune.trial.measure import Measured
 
 _ALIKE = 1e-9
-
-UNGUARDED = "no guard is named (sweep.guards), so what it forgot is reported and not judged"
 
 
 def decide(base: Measured, tuned: Measured, metrics: Mapping[str, float], config: Config) -> tuple[Decision, Delta]:
@@ -28,8 +25,7 @@ def decide(base: Measured, tuned: Measured, metrics: Mapping[str, float], config
     guards = config.sweep.guards if config.sweep else []
     task = _task_delta(base, tuned, config, metrics)
     judged = [_judged(guard, metrics, n=_n_items(tuned, guard.metric), config=config) for guard in guards]
-    decision = verdict(task, judged)
-    return (decision if guards else replace(decision, reasons=(*decision.reasons, UNGUARDED))), task
+    return verdict(task, judged), task
 
 
 def _task_delta(base: Measured, tuned: Measured, config: Config, metrics: Mapping[str, float]) -> Delta:
