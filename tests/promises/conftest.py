@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.promises.plugin import KILLS
 from tests.promises.study_process import CELLS, environment, kill_all, processes_of, tune
 
 
@@ -47,3 +48,9 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
 def evidence(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Put a sentence with what was measured into the table."""
     return lambda sentence: request.node.user_properties.append(("evidence", sentence))
+
+
+@pytest.fixture
+def n_kills(request: pytest.FixtureRequest) -> int:
+    """How often whoever is there is killed: KILLS times, or as often as --kills says."""
+    return int(request.config.getoption("--kills", default=KILLS))

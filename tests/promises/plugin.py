@@ -8,11 +8,13 @@ import pytest
 from tests.promises.rows import TITLES
 from tests.promises.table import FAIL, NOT_RUN, PASS, rows
 
+KILLS = 50
 REPORTS: list[pytest.TestReport] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rows", help="numbers of promises, with commas, or all: print the table of these")
+    parser.addoption("--kills", type=int, default=KILLS, help="how many of whoever is there, and a fifth of everybody")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -26,7 +26,6 @@ from tests.promises.study_process import (
     workers,
 )
 
-N_KILLS = 50
 N_TRIALS = 30
 THIRTY = [
     *[word.replace("sweep=cells", "sweep=thirty") for word in CELLS],
@@ -40,12 +39,12 @@ SUPERVISOR, WORKER, TRIAL = "supervisor", "worker", "trial"
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.timeout(2400)
-def test_fifty_random_kills_change_nothing(runs: Path, tmp_path: Path, evidence) -> None:
+def test_fifty_random_kills_change_nothing(runs: Path, tmp_path: Path, evidence, n_kills: int) -> None:
     chance = random.Random(50)
     killed: Counter[str] = Counter()
     began = time.monotonic()
     study = started(*THIRTY, folder=runs)
-    while sum(killed.values()) < N_KILLS:
+    while sum(killed.values()) < n_kills:
         time.sleep(chance.uniform(0.5, 6))  # a worker is there after about five seconds
         if study.poll() is not None:
             assert not finished(runs), f"all trials had ended after {sum(killed.values())} kills"
@@ -79,7 +78,7 @@ def test_fifty_random_kills_change_nothing(runs: Path, tmp_path: Path, evidence)
     checkup = tune("doctor", "thirty", folder=runs)
     assert checkup.returncode == 0, checkup.stdout
     evidence(
-        f"{N_KILLS} kills ({', '.join(f'{n} {what}' for what, n in sorted(killed.items()))}) in {seconds:.0f} s: "
+        f"{n_kills} kills ({', '.join(f'{n} {what}' for what, n in sorted(killed.items()))}) in {seconds:.0f} s: "
         f"{N_TRIALS} COMPLETE of {sum(ends.values())} attempts, none twice, metrics and adapter bytes of the "
         "unbroken study, and doctor finds nothing"
     )

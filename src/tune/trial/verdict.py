@@ -1,5 +1,6 @@
 """SHIP, NO or INSUFFICIENT for one adapter, from what was measured of it and of its base."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from tune.config.guards import GuardConfig
@@ -9,8 +10,6 @@ from tune.evaluate.decide import Decision, JudgedGuard, verdict
 from tune.evaluate.difference import score_delta
 from tune.evaluate.paired import Delta
 from tune.trial.measure import Measured
-
-_ALIKE = 1e-9
 
 
 def decide(base: Measured, tuned: Measured, metrics: Mapping[str, float], config: Config) -> tuple[Decision, Delta]:
@@ -23,21 +22,10 @@ def decide(base: Measured, tuned: Measured, metrics: Mapping[str, float], config
         config: Its guards are the sweep's; a trial alone has none.
     """
     guards = config.sweep.guards if config.sweep else []
-    task = _task_delta(base, tuned, config, metrics)
+    source = task_metrics(config)[0]
+    task = score_delta(base.scores[source], tuned.scores[source], confidence=config.evaluate.confidence)
     judged = [_judged(guard, metrics, n=_n_items(tuned, guard.metric), config=config) for guard in guards]
     return verdict(task, judged), task
-
-
-def _task_delta(base: Measured, tuned: Measured, config: Config, metrics: Mapping[str, float]) -> Delta:
-    """Return the change of the task's score with its test.
-
-    A score that is no mean over the examples, such as macro F1, has the interval that is reported and no other test.
-    """
-    source = task_metrics(config)[0]
-    delta = score_delta(base.scores[source], tuned.scores[source], confidence=config.evaluate.confidence)
-    if abs(delta.mean - metrics["task/score_delta"]) < _ALIKE:
-        return delta
-    return _from_metrics("task/score_delta", metrics, n=delta.n, config=config)
 
 
 def _judged(guard: GuardConfig, metrics: Mapping[str, float], *, n: int, config: Config) -> JudgedGuard:
@@ -54,8 +42,8 @@ def _from_metrics(metric: str, metrics: Mapping[str, float], *, n: int, config: 
     confidence = config.evaluate.confidence
     half = float(ndtri((1 + confidence) / 2))
     stderr = metrics.get(f"{metric}_stderr", (high - low) / (2 * half))
-    shown = low > 0 or high < 0
-    return Delta(mean=mean, stderr=stderr, low=low, high=high, n=n, p=0.0 if shown else 1.0, confidence=confidence)
+    # A guard is judged by its interval, so no p is made up for it.
+    return Delta(mean=mean, stderr=stderr, low=low, high=high, n=n, p=math.nan, confidence=confidence)
 
 
 def _n_items(measured: Measured, metric: str) -> int:

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 from scipy.stats import binom, binomtest
 
+from tune.evaluate.binary import mcnemar_p
 from tune.report.sheet.key import Key, Placed
-from tune.report.votes.count import Result, Tally, count, exact_interval, questions_needed, sign_test
+from tune.report.votes.count import Result, Tally, count, exact_interval, questions_needed
 from tune.report.votes.read import Ballot, Choice
 from tune.report.votes.show import lines, print_counted, verdict
 
@@ -100,7 +101,7 @@ def test_test_and_interval_are_what_scipy_gives(wins: int, losses: int, confiden
     low, high = exact_interval(wins, wins + losses, confidence=confidence)
     interval = reference.proportion_ci(confidence)
 
-    assert sign_test(wins, losses) == pytest.approx(reference.pvalue)
+    assert mcnemar_p(wins, losses) == pytest.approx(reference.pvalue)
     assert (low, high) == pytest.approx((interval.low, interval.high))
     assert low is not None
     assert high is not None
@@ -132,7 +133,7 @@ def test_three_raters_who_agree_give_no_more_false_alarms_than_one() -> None:
         counted = count([ballot(one, rater=str(r)) for r, one in enumerate(said)], key(n))
         alarms += counted.p is not None and counted.p < 0.05
         n_wins = sum(one.count("w") for one in said)
-        pooled += (sign_test(n_wins, 3 * n - n_wins) or 1) < 0.05
+        pooled += mcnemar_p(n_wins, 3 * n - n_wins) < 0.05
 
     assert alarms / n_studies < 0.05
     assert pooled / n_studies > 0.1, "votes are not independent: counting each would promise too much"

@@ -4,13 +4,13 @@ With several raters a question counts once, for the side that more of them prefe
 independent of each other, questions are.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from tune.evaluate.binary import mcnemar_p
 from tune.report.sheet.key import Key
 from tune.report.votes.agree import cohen_kappa, fleiss_kappa
 from tune.report.votes.read import Ballot, Choice
@@ -121,23 +121,11 @@ def count(ballots: Sequence[Ballot], key: Key) -> Counted:
         rate=questions.win / questions.decided if questions.decided else None,
         low=low,
         high=high,
-        p=sign_test(questions.win, questions.loss),
+        p=mcnemar_p(questions.win, questions.loss) if questions.decided else None,
         agreement=_agreement(results, len(ballots)),
         shares=_shares(questions, key),
         results=results,
     )
-
-
-def sign_test(wins: int, losses: int) -> float | None:
-    """Return the exact two-sided p of the sign test, ties left out; None where nothing was decided.
-
-    Source: twice the smaller tail of the binomial distribution with probability one half, at most 1.
-    """
-    n = wins + losses
-    if not n:
-        return None
-    tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1))
-    return min(1.0, 2 * tail / (1 << n))
 
 
 def exact_interval(wins: int, n: int, *, confidence: float) -> tuple[float | None, float | None]:
