@@ -142,16 +142,17 @@ def coverage(found: Iterator[tuple[Delta, int]], truth: float) -> tuple[float, f
     return 1 - (above + below) / total, above / total, below / total
 
 
-def print_coverage(studies: int, random: Random) -> None:
-    """Print the table of intervals."""
+def print_coverage(studies: int, random: Random, only: str) -> None:
+    """Print the table of intervals, or of it the rows whose name holds a text."""
     print(f"\n95 % intervals, {studies} studies a row\n\n| scores | n | covers | too high | too low |")
     print("|---|---|---|---|---|")
     for n in (50, 200, 1000):
         for rate, shift, alike in ANSWERS:
             shares = answers(rate, shift, alike)
             name = f"0/1, base {rate:g}, change {shift:g}, alike {alike:g} ({shares[1] + shares[2]:.0%} change)"
-            print_row(name, n, coverage(binary_deltas(n, shares, studies, random), shift))
-    for cell in (*NUMBERS, *CLUSTERED):
+            if only in name:
+                print_row(name, n, coverage(binary_deltas(n, shares, studies, random), shift))
+    for cell in (cell for cell in (*NUMBERS, *CLUSTERED) if only in cell.name):
         print_row(cell.name, cell.n, coverage(deltas(cell, studies, random), cell.truth))
 
 
@@ -182,18 +183,18 @@ def mirrored_ships(cell: Cell, studies: int, random: Random) -> float:
     return shipped / studies
 
 
-def print_ships(studies: int, random: Random) -> None:
-    """Print the table of wrong SHIPs."""
+def print_ships(studies: int, random: Random, only: str) -> None:
+    """Print the table of wrong SHIPs, or of it the rows about cells whose name holds a text."""
     print(f"\nSHIP where it is wrong, {studies} studies a row\n\n| what is wrong | n | SHIP |\n|---|---|---|")
     for n in (20, 50, 200, 1000):
-        for changing in (0.05, 0.3):
+        for changing in () if only else (0.05, 0.3):
             share = false_ships(n, (0.5, changing / 2, changing / 2, 0.5 - changing), None, studies, random)
             print(f"| the task is no better ({changing:.0%} of the answers change) | {n} | {share:.1%} |")
     for cell in NUMBERS:
-        if cell.name in LONG:
+        if cell.name in LONG and only in cell.name:
             share = mirrored_ships(cell, studies, random)
             print(f"| the task is no better (numbers, {cell.name} with the long tail below) | {cell.n} | {share:.1%} |")
-    for guard in CLUSTERED[3:5]:
+    for guard in (cell for cell in CLUSTERED[3:5] if only in cell.name):
         share = false_ships(200, (0.4, 0.3, 0.0, 0.3), guard, studies, random)
         print(f"| the guard's true change is on its floor ({guard.name}) | {guard.n} | {share:.1%} |")
 
@@ -233,14 +234,13 @@ def print_ranks(studies: int, random: Random) -> None:
 
 def main() -> None:
     """Print the three tables."""
-    studies, random, start = (
-        int(sys.argv[1]) if len(sys.argv) > 1 else STUDIES,
-        np.random.default_rng(0),
-        time.process_time(),
-    )
-    print_coverage(studies, random)
-    print_ships(studies, random)
-    print_ranks(studies, random)
+    studies = int(sys.argv[1]) if len(sys.argv) > 1 else STUDIES
+    only = sys.argv[2] if len(sys.argv) > 2 else ""  # noqa: PLR2004
+    random, start = np.random.default_rng(0), time.process_time()
+    print_coverage(studies, random, only)
+    print_ships(studies, random, only)
+    if not only:
+        print_ranks(studies, random)
     print(f"\n{time.process_time() - start:.0f} s of one core")
 
 
