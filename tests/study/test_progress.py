@@ -1,7 +1,11 @@
 """How long a study still takes, by hand."""
 
+from dataclasses import replace
+
 import pytest
 
+from tune.config.guards import GuardConfig
+from tune.study.progress import Screen
 from tune.track.records import StudyRecord, TrialRecord
 
 
@@ -45,3 +49,14 @@ def test_the_median_trial_over_the_workers() -> None:
 
     # 8 - 4 = 4 are left, two of them half done: 3 of 120 s by two workers
     assert left == pytest.approx(180)
+
+
+def test_a_trial_that_ends_says_whether_its_guards_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    guard = GuardConfig(metric="perplexity/general_delta", at_most=6.0)
+    broken = {"m": 0.625, "task/score_delta": 0.6, "cost/seconds": 671.2, guard.metric: 12.9}
+    ended = replace(trial(1, "complete"), metrics=broken | {f"{guard.metric}_low": 8.2, f"{guard.metric}_high": 18.0})
+
+    Screen().ended(replace(study(ended), guards=(guard,)), ended)
+
+    said = "m 0.625  task/score_delta +0.600  perplexity/general_delta +12.9 BROKEN  671 s"
+    assert said in capsys.readouterr().err

@@ -22,6 +22,11 @@ class Judged(StrEnum):
     failed = "failed"
     """The whole interval is beyond the floor."""
 
+    @property
+    def word(self) -> str:
+        """Return what people are told."""
+        return {Judged.passed: "kept", Judged.unsure: "unsure", Judged.failed: "BROKEN"}[self]
+
 
 @dataclass(kw_only=True, slots=True)
 class GuardConfig:

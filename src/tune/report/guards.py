@@ -6,14 +6,12 @@ from tune.config.guards import GuardConfig, Judged
 from tune.report.columns import Column
 from tune.track.records import StudyRecord, TrialRecord
 
-_WORDS = {Judged.passed: "kept", Judged.unsure: "unsure", Judged.failed: "BROKEN"}
-
 
 def guard_column(study: StudyRecord, ranked: Sequence[TrialRecord]) -> list[Column]:
     """Return a column with what the guards say of each row; none where the sweep has no guards."""
     if not study.guards:
         return []
-    return [Column(head="guards", cells=[_WORDS[study.judged(trial.metrics)] for trial in ranked])]
+    return [Column(head="guards", cells=[study.judged(trial.metrics).word for trial in ranked])]
 
 
 def guard_lines(study: StudyRecord, ranked: Sequence[TrialRecord]) -> list[str]:
@@ -25,7 +23,7 @@ def _line(guard: GuardConfig, ranked: Sequence[TrialRecord], percent: int) -> st
     said: dict[Judged, list[str]] = {judged: [] for judged in Judged}
     for trial in ranked:
         said[guard.judge_metrics(trial.metrics)].append(str(trial.number))
-    parts = [f"{_WORDS[judged]} by {', '.join(numbers)}" for judged, numbers in said.items() if numbers]
+    parts = [f"{judged.word} by {', '.join(numbers)}" for judged, numbers in said.items() if numbers]
     sentence = f"guard {guard.words}: {'; '.join(parts)}".replace("unsure by", "not settled for")
     unsure = " (the floor lies inside the interval: more questions would settle it)" * bool(said[Judged.unsure])
     return f"{sentence}, by the {percent} % interval{unsure}"

@@ -1,6 +1,7 @@
 """What a person sees while a study runs: a summary, what goes on now, and a line a finished trial."""
 
 import time
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -58,10 +59,8 @@ class Screen:
             point += f" seed={trial.seed}"
         if trial.state == "complete":
             metrics = trial.metrics
-            searched = [objective.metric for objective in study.objectives]
-            shown = [f"{name} {_result(metrics[name])}" for name in searched]
-            shown += [f"{name} {metrics[name]:+.3f}" for name in _DELTAS if name in metrics and name not in searched]
-            word, text = ("done", "green"), f"    {'  '.join(shown)}  {metrics['cost/seconds']:.0f} s"
+            shown = "  ".join(_results(study, metrics))
+            word, text = ("done", "green"), f"    {shown}  {metrics['cost/seconds']:.0f} s"
         elif trial.state == "pruned":
             word, text = ("pruned", "yellow"), f"  {trial.message}"
         else:
@@ -83,6 +82,16 @@ class Screen:
 
 
 _DELTAS = ("task/score_delta", "general/probe/delta", "mmlu/delta")
+
+
+def _results(study: StudyRecord, metrics: Mapping[str, float]) -> Iterator[str]:
+    """Yield what is searched for, what is guarded with whether it is kept, and further changes."""
+    searched, guarded = ([one.metric for one in some] for some in (study.objectives, study.guards))
+    yield from (f"{name} {_result(metrics[name])}" for name in searched)
+    for name in _DELTAS:
+        if name in metrics and name not in (*searched, *guarded):
+            yield f"{name} {metrics[name]:+.3f}"
+    yield from (f"{one.metric} {metrics[one.metric]:+.3g} {one.judge_metrics(metrics).word}" for one in study.guards)
 
 
 def _result(value: float) -> str:
