@@ -1,10 +1,14 @@
-"""A progress bar for what reads and writes data: shown on a terminal, silent elsewhere."""
+"""A progress bar for what takes long: shown on a terminal; elsewhere a line a minute."""
 
+import time
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_QUIET_S = 60
+"""How often a line is printed where the output is no terminal."""
 
 
 class Bar:
@@ -22,6 +26,7 @@ class Bar:
             *columns, console=self._console, transient=True, disable=not self._console.is_terminal
         )
         self._what = ""
+        self._said = time.monotonic()
         self._task = self._progress.add_task("", total=None, visible=False)
 
     def __enter__(self) -> Self:
@@ -39,6 +44,9 @@ class Bar:
             self._what = what
             self._progress.reset(self._task, description=what, total=total, visible=True)
         self._progress.update(self._task, completed=done, total=total)
+        if self._progress.disable and time.monotonic() - self._said > _QUIET_S:
+            self._said = time.monotonic()
+            self.announce(f"{what} {done}/{total}")
 
     def announce(self, text: str) -> None:
         """Print a sentence."""
