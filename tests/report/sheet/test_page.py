@@ -13,7 +13,7 @@ from tune.report.sheet.key import Key, write_key
 from tune.report.sheet.write import write_sheet
 from tune.report.votes.read import Choice, read_ballots
 
-pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium is installed: apt-get install chromium")
+pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium is installed: run scripts/chromium")
 
 
 @pytest.fixture
