@@ -46,7 +46,7 @@ def test_the_leaderboard_says_of_each_row_and_of_each_guard() -> None:
     ]
     assert (
         "guard general/probe/delta ≥ -0.125: kept by 0, 1; not settled for 2; BROKEN by 3, by the 90 % interval (the "
-        "floor lies inside the interval: more questions would settle it)" in lines
+        "limit lies inside the interval: more examples would settle it)" in lines
     )
 
 

@@ -25,5 +25,5 @@ def _line(guard: GuardConfig, ranked: Sequence[TrialRecord], percent: int) -> st
         said[guard.judge_metrics(trial.metrics)].append(str(trial.number))
     parts = [f"{judged.word} by {', '.join(numbers)}" for judged, numbers in said.items() if numbers]
     sentence = f"guard {guard.words}: {'; '.join(parts)}".replace("unsure by", "not settled for")
-    unsure = " (the floor lies inside the interval: more questions would settle it)" * bool(said[Judged.unsure])
+    unsure = " (the limit lies inside the interval: more examples would settle it)" * bool(said[Judged.unsure])
     return f"{sentence}, by the {percent} % interval{unsure}"
