@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
+from tests.evaluate.network import network
 from tune.config.sampling import SamplingConfig
 from tune.evaluate.drawing import seeds_of
 from tune.evaluate.generate import Manner, Reply, write_replies
@@ -27,13 +28,7 @@ class Numbers:
 
 @pytest.fixture(scope="module")
 def model() -> LlamaForCausalLM:
-    torch.manual_seed(3)
-    torch.set_num_threads(1)
-    config = LlamaConfig(
-        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        initializer_range=0.3, bos_token_id=2, eos_token_id=1, pad_token_id=0,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
+    return network()
 
 
 def replies(model, manner: Manner, *, batch_size: int = 3, prompts=PROMPTS) -> list[Reply]:

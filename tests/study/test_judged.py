@@ -1,109 +1,78 @@
 """Whose replies are judged, from the files in the trials' folders; and the command as people give it."""
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.evaluate.judge.server import Sent, Served, better, block, fair, is_pair, rubric, serve
 from tests.promises.study_process import tune
+from tests.study.two_trials import TwoTrials, two_trials
 from tune.config.compose import compose
 from tune.errors import StudyError
-from tune.study.attempts import end
-from tune.study.claim import claim, enqueue_grid
 from tune.study.judged import read_judged
-from tune.study.signature import sign
-from tune.study.space import parse_space
-from tune.study.storage import StudyFolder, open_study
 from tune.study.visit import read_study
 from tune.track.sides_record import SidesRecord
-from tune.trial.outcome import Outcome, State
 
 KEY = "quite-a-secret/of+mine"
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A study of two complete trials, of which the second is better."""
-
-    runs: Path
-    name: str = "ended"
-
-    def folder(self, number: int) -> Path:
-        return StudyFolder(runs=self.runs, name=self.name).trial(number)
-
-    def read(self, *words: str) -> list[SidesRecord]:
-        return read_judged(self.name, compose([f"track.folder='{self.runs}'", *words]))
-
-
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    ended = Ended(tmp_path_factory.mktemp("judged") / "runs")
-    ended.runs.mkdir()
-    config = compose(["+sweep=smoke", f"study.name={ended.name}"])
-    study, _ = open_study(config, ended.runs)
-    enqueue_grid(study, config)
-    for score in (0.4, 0.6):
-        claimed = claim(study, config, parse_space(config), worker=sign())
-        assert claimed is not None
-        end(study, claimed.number, Outcome(state=State.complete, metrics={"task/score": score}), value=score)
-        ended.folder(claimed.root).mkdir(parents=True)
-    return ended
+def ended(tmp_path_factory: pytest.TempPathFactory) -> TwoTrials:
+    return two_trials(tmp_path_factory.mktemp("judged") / "runs", "ended")
 
 
 @pytest.fixture(autouse=True)
-def files(ended: Ended) -> None:
+def files(ended: TwoTrials) -> None:
     """Scores of both trials, and no finals."""
     for number in (0, 1):
         for name in ("final.json", "judge.json"):
             (ended.folder(number) / name).unlink(missing_ok=True)
         replies = {"base": {"replies": ["base 2", "base 3"]}, "adapted": {"replies": [f"trial {number + 3}"] * 2}}
-        write(ended, number, "scores.json", {"split": "validation", "examples": examples("v"), **replies})
+        ended.write(number, "scores.json", {"split": "validation", "examples": examples("v"), **replies})
 
 
-def write(ended: Ended, number: int, name: str, content: dict[str, Any]) -> None:
-    (ended.folder(number) / name).write_text(json.dumps(content))
+def read(ended: TwoTrials, *words: str) -> list[SidesRecord]:
+    return read_judged(ended.name, compose([f"track.folder='{ended.runs}'", *words]))
 
 
 def examples(split: str) -> list[dict[str, str]]:
     return [{"id": f"{split}/{i}", "question": f"Question {i}", "answer": f"right {i}"} for i in range(2)]
 
 
-def finals(ended: Ended, *numbers: int) -> None:
+def finals(ended: TwoTrials, *numbers: int) -> None:
     for number in numbers:
         replies = {"base": ["base 2", "base 3"], "adapter": ["adapter 5", "adapter 4"], "deployed": ["deployed 1"] * 2}
-        write(ended, number, "final.json", {"split": "test", "examples": examples("t"), "replies": replies})
+        ended.write(number, "final.json", {"split": "test", "examples": examples("t"), "replies": replies})
 
 
-def judge(ended: Ended, served: Served, *words: str, **variables: str) -> Any:
+def judge(ended: TwoTrials, served: Served, *words: str, **variables: str) -> Any:
     address = (f"evaluate.judge.base_url={served.url}", "evaluate.judge.model=tester", "evaluate.judge.backoff_s=0.01")
     return tune("judge", ended.name, *address, *words, folder=ended.runs, no_proxy="*", **variables)
 
 
-def test_without_finals_it_is_the_best_trial_on_validation(ended: Ended) -> None:
-    (sides,) = ended.read()
+def test_without_finals_it_is_the_best_trial_on_validation(ended: TwoTrials) -> None:
+    (sides,) = read(ended)
 
     assert (sides.trial, sides.split, sides.against) == (1, "validation", "base")
     assert [(one.reply, one.other) for one in sides.asked] == [("trial 4", "base 2"), ("trial 4", "base 3")]
 
 
-def test_with_finals_it_is_every_finalist_on_the_test_split(ended: Ended) -> None:
+def test_with_finals_it_is_every_finalist_on_the_test_split(ended: TwoTrials) -> None:
     finals(ended, 0, 1)
 
-    assert [(sides.trial, sides.split) for sides in ended.read()] == [(0, "test"), (1, "test")]
-    deployed = ended.read("evaluate.judge.form=deployed")
+    assert [(sides.trial, sides.split) for sides in read(ended)] == [(0, "test"), (1, "test")]
+    deployed = read(ended, "evaluate.judge.form=deployed")
     assert [sides.asked[0].reply for sides in deployed] == ["deployed 1", "deployed 1"]
-    assert [sides.trial for sides in ended.read("evaluate.judge.trial=1")] == [1]
+    assert [sides.trial for sides in read(ended, "evaluate.judge.trial=1")] == [1]
 
 
-def test_a_trial_that_is_not_there_is_named(ended: Ended) -> None:
+def test_a_trial_that_is_not_there_is_named(ended: TwoTrials) -> None:
     with pytest.raises(StudyError, match="trial 9 of ended is not there or not complete"):
-        ended.read("evaluate.judge.trial=9")
+        read(ended, "evaluate.judge.trial=9")
 
 
-def test_the_command_judges_keeps_and_says(ended: Ended) -> None:
+def test_the_command_judges_keeps_and_says(ended: TwoTrials) -> None:
     finals(ended, 0)
 
     with serve(fair) as served:
@@ -124,7 +93,7 @@ def test_the_command_judges_keeps_and_says(ended: Ended) -> None:
         assert not file.is_file() or KEY.encode() not in file.read_bytes(), f"the key stands in {file}"
 
 
-def test_what_another_judge_said_stays(ended: Ended) -> None:
+def test_what_another_judge_said_stays(ended: TwoTrials) -> None:
     finals(ended, 0)
 
     with serve(fair) as served:
@@ -134,7 +103,7 @@ def test_what_another_judge_said_stays(ended: Ended) -> None:
     assert list(json.loads((ended.folder(0) / "judge.json").read_text())) == ["other deployed", "tester adapter"]
 
 
-def test_the_command_says_that_there_are_no_finals(ended: Ended) -> None:
+def test_the_command_says_that_there_are_no_finals(ended: TwoTrials) -> None:
     with serve(fair) as served:
         done = judge(ended, served, "report.format=json")
         shown = judge(ended, served)
@@ -145,7 +114,7 @@ def test_the_command_says_that_there_are_no_finals(ended: Ended) -> None:
     assert "Cost: 0 requests, 8 answers from the cache" in shown.stdout
 
 
-def test_a_judge_that_is_down_leaves_the_trial_as_it_was(ended: Ended) -> None:
+def test_a_judge_that_is_down_leaves_the_trial_as_it_was(ended: TwoTrials) -> None:
     def down(_text: str, _number: int) -> Sent:
         return Sent(status=503)
 
@@ -160,7 +129,7 @@ def test_a_judge_that_is_down_leaves_the_trial_as_it_was(ended: Ended) -> None:
     assert [trial.state for trial in study.trials[:2]] == ["complete", "complete"]
 
 
-def test_a_judge_that_takes_the_first_is_found_out(ended: Ended) -> None:
+def test_a_judge_that_takes_the_first_is_found_out(ended: TwoTrials) -> None:
     def first(text: str, _number: int) -> str:
         return better("A") if is_pair(text) else rubric(int(block("REPLY", text).split()[-1]))
 

@@ -2,67 +2,34 @@
 
 import csv
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.promises.study_process import tune
+from tests.study.two_trials import TwoTrials, two_trials
 from tune.config.compose import compose
 from tune.errors import EvaluationError, StudyError
 from tune.examples import Example, Message
-from tune.study.attempts import end
-from tune.study.claim import claim, enqueue_grid
 from tune.study.replies import read_sides
-from tune.study.signature import sign
-from tune.study.space import parse_space
-from tune.study.storage import VERDICT, StudyFolder, load_study, open_study, snapshot
+from tune.study.storage import VERDICT, load_study, snapshot
 from tune.track.finals import VerdictRecord
 from tune.track.sides_record import SidesRecord
-from tune.trial.outcome import Outcome, State
-
-
-@dataclass(frozen=True)
-class Rated:
-    """A study of two complete trials, of which the second is better."""
-
-    runs: Path
-    name: str = "rated"
-
-    @property
-    def study_folder(self) -> StudyFolder:
-        return StudyFolder(runs=self.runs, name=self.name)
-
-    def folder(self, number: int) -> Path:
-        return self.study_folder.trial(number)
 
 
 @pytest.fixture(scope="module")
-def rated(tmp_path_factory: pytest.TempPathFactory) -> Rated:
-    rated = Rated(tmp_path_factory.mktemp("replies") / "runs")
-    rated.runs.mkdir()
-    config = compose(["+sweep=smoke", f"study.name={rated.name}"])
-    study, _ = open_study(config, rated.runs)
-    enqueue_grid(study, config)
-    for score in (0.4, 0.6):
-        claimed = claim(study, config, parse_space(config), worker=sign())
-        assert claimed is not None
-        end(study, claimed.number, Outcome(state=State.complete, metrics={"task/score": score}), value=score)
-        rated.folder(claimed.root).mkdir(parents=True)
-    return rated
+def rated(tmp_path_factory: pytest.TempPathFactory) -> TwoTrials:
+    return two_trials(tmp_path_factory.mktemp("replies") / "runs", "rated")
 
 
 @pytest.fixture(autouse=True)
-def files(rated: Rated) -> None:
+def files(rated: TwoTrials) -> None:
     """Scores of both trials, and no finals."""
     for number in (0, 1):
-        write(rated, number, "scores.json", scores(number))
+        rated.write(number, "scores.json", scores(number))
         (rated.folder(number) / "final.json").unlink(missing_ok=True)
-
-
-def write(rated: Rated, number: int, name: str, content: dict[str, Any]) -> None:
-    (rated.folder(number) / name).write_text(json.dumps(content))
 
 
 def scores(number: int, n: int = 3) -> dict[str, Any]:
@@ -84,7 +51,7 @@ def final(number: int, n: int = 2) -> dict[str, Any]:
     }
 
 
-def read(rated: Rated, *words: str) -> SidesRecord:
+def read(rated: TwoTrials, *words: str) -> SidesRecord:
     return read_sides(rated.name, compose([f"track.folder='{rated.runs}'", *words]))
 
 
@@ -92,7 +59,7 @@ def pairs(found: SidesRecord) -> list[tuple[str, str, str, str]]:
     return [(one.id, one.question, one.reply, one.other) for one in found.asked]
 
 
-def test_the_best_trial_beside_the_base_is_what_is_read(rated: Rated) -> None:
+def test_the_best_trial_beside_the_base_is_what_is_read(rated: TwoTrials) -> None:
     found = read(rated)
 
     assert (found.trial, found.against, found.split, found.confidence) == (1, "base", "validation", 0.95)
@@ -102,26 +69,26 @@ def test_the_best_trial_beside_the_base_is_what_is_read(rated: Rated) -> None:
     assert found.trial_folder == rated.folder(1)
 
 
-def test_another_trial_beside_a_third(rated: Rated) -> None:
+def test_another_trial_beside_a_third(rated: TwoTrials) -> None:
     found = read(rated, "sheet.trial=0", "sheet.against=1")
 
     assert (found.trial, found.against, found.other) == (0, "1", "trial 1")
     assert pairs(found)[2] == ("v/2", "Q 2", "trial 0 2", "trial 1 2")
 
 
-def test_finals_are_taken_where_both_sides_have_them(rated: Rated) -> None:
-    write(rated, 1, "final.json", final(1))
+def test_finals_are_taken_where_both_sides_have_them(rated: TwoTrials) -> None:
+    rated.write(1, "final.json", final(1))
 
     assert read(rated).split == "test"
     assert pairs(read(rated))[0] == ("t/0", "T 0", "adapter 1 0", "base 1 0")
     assert pairs(read(rated, "sheet.form=deployed"))[1] == ("t/1", "T 1", "deployed 1 1", "base 1 1")
     assert read(rated, "sheet.against=0").split == "validation", "trial 0 is no finalist"
 
-    write(rated, 0, "final.json", final(0))
+    rated.write(0, "final.json", final(0))
     assert pairs(read(rated, "sheet.against=0", "sheet.form=deployed"))[0][2:] == ("deployed 1 0", "deployed 0 0")
 
 
-def test_the_trial_that_the_verdict_is_about_is_read_and_need_not_be_the_best_on_validation(rated: Rated) -> None:
+def test_the_trial_that_the_verdict_is_about_is_read_and_need_not_be_the_best_on_validation(rated: TwoTrials) -> None:
     study = load_study(rated.name, compose([f"track.folder='{rated.runs}'"]), rated.runs)
     said = VerdictRecord(verdict="SHIP", trial=0, reasons=("The best may not be shipped, this one may.",))
     study.set_user_attr(VERDICT, {"of": list(snapshot(study, rated.study_folder).finalists), "said": asdict(said)})
@@ -141,19 +108,19 @@ def test_the_trial_that_the_verdict_is_about_is_read_and_need_not_be_the_best_on
         (["sheet.form=deployed"], "sheet.form=deployed needs the finals of both sides, and there is no final.json in"),
     ],
 )
-def test_a_trial_that_has_no_replies_is_named(rated: Rated, words: list[str], said: str) -> None:
+def test_a_trial_that_has_no_replies_is_named(rated: TwoTrials, words: list[str], said: str) -> None:
     with pytest.raises(StudyError) as error:
         read(rated, *words)
 
     assert said in str(error.value)
 
 
-def test_files_that_cannot_be_used_are_named(rated: Rated) -> None:
-    write(rated, 0, "scores.json", scores(0, n=2))
+def test_files_that_cannot_be_used_are_named(rated: TwoTrials) -> None:
+    rated.write(0, "scores.json", scores(0, n=2))
     with pytest.raises(EvaluationError, match="3 questions with 3 replies and 2 with 2 must be the same ones"):
         read(rated, "sheet.against=0")
 
-    write(rated, 1, "scores.json", {"base": {}, "adapted": {"replies": []}, "examples": []})
+    rated.write(1, "scores.json", {"base": {}, "adapted": {"replies": []}, "examples": []})
     with pytest.raises(EvaluationError, match=r"scores.json does not hold what a sheet needs \('replies'\)"):
         read(rated)
 
@@ -169,7 +136,7 @@ def test_a_chat_shows_who_said_what_and_a_single_question_stands_alone() -> None
     assert Example(id="a", messages=turns[1:], answer="").question == "Why?"
 
 
-def test_a_sheet_is_made_filled_in_and_read_back_from_the_command_line(rated: Rated, tmp_path: Path) -> None:
+def test_a_sheet_is_made_filled_in_and_read_back_from_the_command_line(rated: TwoTrials, tmp_path: Path) -> None:
     made = tune("sheet", rated.name, "sheet.n=2", f"sheet.folder={tmp_path}", folder=rated.runs)
     assert made.returncode == 0, made.stderr
     assert (

@@ -9,19 +9,10 @@ from tune.config.leaves import leaves
 from tune.config.schema import Config, SweepConfig
 from tune.errors import nearest
 
-NO_TRIAL = (
-    "sweep",
-    "study.",
-    "workers.",
-    "track.",
-    "report.",
-    "replies.",
-    "plan.",
-    "doctor.",
-    "clean.",
-    "sheet.",
-    "evaluate.judge.",
-)
+ASIDE = ("workers.", "track.", "report.", "replies.", "plan.", "doctor.", "clean.", "sheet.", "evaluate.judge.")
+"""How the keys begin that say nothing about a trial nor about the search for one."""
+
+NO_TRIAL = ("sweep", "study.", *ASIDE)
 """How the keys begin that say nothing about a trial."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from tune.config.compose import from_yaml, leaves, to_yaml
+from tune.config.explain import ASIDE
 from tune.config.schema import Config, Sampler
 from tune.errors import ConfigError, StudyError, nearest
 from tune.files import read_json
@@ -29,15 +30,7 @@ _FREE = (
     "study.retries",
     "study.storage_wait_s",
     "study.free_gib",
-    "workers.",
-    "track.",
-    "report.",
-    "replies.",
-    "plan.",
-    "doctor.",
-    "clean.",
-    "sheet.",
-    "evaluate.judge.",
+    *ASIDE,
     "sweep.question",
     "evaluate.finalists",
     "study.require_verdict",
