@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.promises.study_process import SMALL, kill_all, only_run, processes, started, tune, wait_for_training
@@ -115,25 +114,6 @@ def test_ctrl_c_leaves_no_orphans_and_nothing_running(tmp_path: Path) -> None:
     assert {run.status for run in store.children(record["run_id"])} == {"killed"}
 
 
-def test_a_trial_whose_worker_is_killed_has_failed_and_the_others_finish(tmp_path: Path) -> None:
-    folder = tmp_path / "runs"
-    study = started("+sweep=smoke", *SMALL, "data.n_train=200", "workers.count=1", folder=folder)
-    wait_for_training(folder)
-
-    worker = next(p for p in psutil.Process(study.pid).children(recursive=True) if "worker" in p.cmdline())
-    worker.kill()
-    shown, said = study.communicate(timeout=120)
-
-    assert study.returncode == 0, said
-    assert "killed: its worker was killed by SIGKILL" in said
-    assert "failed (killed)" in shown
-    record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
-    assert record["states"] == {"waiting": 0, "running": 0, "complete": 1, "pruned": 0, "infeasible": 0, "failed": 1}
-    assert [trial["reason"] for trial in record["trials"]] == ["killed", None]
-    runs = MlflowStore(folder, "tune").children(record["run_id"])
-    assert sorted(run.status for run in runs) == ["failed", "finished"]
-
-
 def test_a_study_that_is_stopped_finishes_what_runs_and_starts_no_more(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
     # Long enough for two commands to start and be heard before it ends, on a machine that does other things too.
@@ -152,35 +132,6 @@ def test_a_study_that_is_stopped_finishes_what_runs_and_starts_no_more(tmp_path:
     assert study.returncode == 0, said
     record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
     assert record["states"] == {"waiting": 1, "running": 0, "complete": 1, "pruned": 0, "infeasible": 0, "failed": 0}
-
-
-def test_when_the_supervisor_is_killed_its_workers_go_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    folder = tmp_path / "runs"
-    words = ["+sweep=smoke", *SMALL, "data.n_train=200", "workers.count=1"]
-    study = started(*words, folder=folder)
-    wait_for_training(folder)
-    workers = psutil.Process(study.pid).children(recursive=True)
-
-    study.kill()
-    _, alive = psutil.wait_procs(workers, timeout=5)
-    assert not alive
-    study.communicate(timeout=30)
-    done = tune(*words, folder=folder)
-
-    assert done.returncode == 0, done.stderr
-    record = json.loads(tune("report", "smoke", "report.format=json", folder=folder).stdout)
-    assert record["states"] == {"waiting": 0, "running": 0, "complete": 2, "pruned": 0, "infeasible": 0, "failed": 0}
-    assert sorted(trial["parameters"]["lora.rank"] for trial in record["trials"]) == [2, 4]
-    assert [trial["number"] for trial in record["trials"]] == [0, 1]
-    # The first trial went on in its own run, from the checkpoint that its worker left when it was stopped.
-    runs = {run.tags["tune.trial"]: run for run in MlflowStore(folder, "tune").children(record["run_id"])}
-    assert {name: run.status for name, run in runs.items()} == {"0": "finished", "1": "finished"}
-    assert runs["0"].tags["tune.attempt"] == "2"
-    unbroken = tune(*record["trials"][0]["command"].split()[3:], folder=tmp_path / "other")
-    assert unbroken.returncode == 0, unbroken.stderr
-    scores = only_run(tmp_path / "other")["scores"]
-    assert json.loads((folder / "studies" / "smoke" / "trials" / "0000" / "scores.json").read_text()) == scores
-    assert not list(folder.rglob("checkpoints"))
 
 
 @pytest.mark.parametrize(

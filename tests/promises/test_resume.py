@@ -14,6 +14,7 @@ from tests.promises.study_process import (
     kill_study,
     numbers,
     record,
+    runs_of,
     started,
     tune,
     wait_for_training,
@@ -44,6 +45,8 @@ def test_trainings_that_were_cut_off_end_with_the_same_bytes(
     assert study.returncode == 0, said
     tries = [trial["attempt"] for trial in record("cells", runs)["trials"]]
     assert tries == [3, 2, 1, 2]
+    tags = {trial: run.tags["tune.attempt"] for trial, run in runs_of("cells", runs).items()}
+    assert tags == {"0": "3", "1": "2", "2": "1", "3": "2"}, "it goes on in its own run"
     assert adapters("cells", runs) == adapters("cells", unbroken)
     assert numbers("cells", runs) == numbers("cells", unbroken)
     digests = ", ".join(digest[:8] for digest in adapters("cells", runs).values())
