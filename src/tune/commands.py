@@ -92,11 +92,13 @@ def _report(words: Words) -> int:
 
 
 def _finals(words: Words) -> int:
+    from tune.config import rules
     from tune.config.compose import compose
     from tune.report.command import print_report
     from tune.study.finals import is_part_of_study, run_finals
 
     config = compose(words.overrides, config_dir=words.config_dir)
+    rules.check(config)
     is_asked = any(word.startswith("evaluate.finalists=") for word in words.overrides)
     try:
         study = run_finals(one_name(words), config, n=config.evaluate.finalists if is_asked else None)

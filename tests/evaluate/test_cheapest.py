@@ -1,5 +1,7 @@
 """Which rank do I need: the cheapest that is not shown to be worse than the best."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -28,6 +30,15 @@ def test_the_smallest_rank_that_keeps_up_is_taken() -> None:
     )
     assert f"Worse than the best: r=2 {MINUS}25.0 points [" in choice.words
     assert "(corrected over 3 comparisons)" in choice.words
+
+
+def test_two_of_one_name_are_still_two() -> None:
+    worse, best = (dataclasses.replace(rank(r, n_right), name="rate=0.0002") for r, n_right in ((2, 100), (8, 150)))
+
+    choice = cheapest_not_worse([worse, best])
+
+    assert choice.take == choice.best == "rate=0.0002"
+    assert choice.words.startswith("Take rate=0.0002: it has the highest mean, and no cheaper one comes up to it.")
 
 
 def test_a_difference_that_one_comparison_would_show_is_not_enough_of_three() -> None:

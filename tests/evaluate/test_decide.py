@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from tune.config.guards import GuardConfig
 from tune.evaluate.binary import binary_delta
@@ -54,6 +55,24 @@ def test_the_reasons_are_in_plain_words() -> None:
         "guard mmlu/delta ≥ -0.02 is broken: -0.045 [-0.06, -0.03]",
     )
     assert decision.more_examples is None
+
+
+def test_what_ships_has_the_largest_p_of_all_that_it_needs() -> None:
+    # The whole interval is on the allowed side just where p is below 0.05: its lower end is on the floor of -0.02.
+    edge, far = guard(-0.02, 0.01), guard(0.01, 0.02)
+
+    assert edge.p == pytest.approx(0.05)
+    assert KEPT.p < 0.05 < OPEN.p < BROKEN.p == 1
+    assert far.p == pytest.approx(2 * norm.sf(1.959964 * 0.035 / 0.005))
+    assert verdict(BETTER, []).p == BETTER.p
+    assert verdict(BETTER, [far, edge]).p == edge.p
+    assert verdict(SAME, [far]).p == SAME.p
+    assert verdict(BETTER, [JudgedGuard(guard=FLOOR, delta=None)]).p == 1
+
+
+@pytest.mark.parametrize(("change", "p"), [(0.0, 0.0), (-0.02, 0.0), (-0.03, 1.0)])
+def test_a_guard_whose_interval_is_a_point_is_sure(change: float, p: float) -> None:
+    assert guard(change, change, mean=change).p == p
 
 
 def test_how_many_more_by_hand() -> None:

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from tests.promises.study_process import SMALL, kill_all, tune
+from tune.config.compose import compose
+from tune.study.rows import DATA
+from tune.study.storage import load_study
 from tune.track.mlflow_store import MlflowStore
 from tune.track.recorder import RunStatus
 
@@ -160,3 +163,39 @@ def test_a_further_finalist_whose_adapter_has_gone_is_said_and_does_not_stop_the
     finals = {one["trial"]: one for one in report(folder)["finals"]}
     assert finals[final["trial"]]["failure"] is None
     assert finals[other]["forms"] == {}
+
+
+def test_what_was_scored_stays_where_it_cannot_be_scored_again(
+    done: tuple[Path, list[str], Any], record: dict[str, Any]
+) -> None:
+    folder, _, _ = done
+    [final] = record["finals"]
+    place = folder / "studies" / "ends" / "trials" / f"{final['trial']:04d}"
+    (place / "final.json").unlink()
+    adapter = place / "adapter" / "adapter_model.safetensors"
+    adapter.rename(place / "elsewhere")
+
+    ran = tune("finals", "ends", folder=folder)
+
+    assert ran.returncode == 0, ran.stderr
+    assert f"trial {final['trial']} keeps what it scored before." in ran.stderr
+    kept = {one["trial"]: one for one in report(folder)["finals"]}[final["trial"]]
+    assert kept["forms"] == final["forms"]
+    parent = MlflowStore(folder, "tune").read(record["run_id"])
+    assert parent is not None
+    assert parent.tags["tune.verdict"] == report(folder)["verdict"]["verdict"]
+
+
+def test_nobody_to_score_and_other_rows_are_refused(done: tuple[Path, list[str], Any]) -> None:
+    folder, _, _ = done
+    before = report(folder)["verdict"]
+
+    nobody = tune("finals", "ends", "evaluate.finalists=0", folder=folder)
+    study = load_study("ends", compose([f"track.folder='{folder}'"]), folder)
+    study.set_user_attr(DATA, study.user_attrs[DATA] | {"train": "another"})
+    others = tune("finals", "ends", folder=folder)
+
+    assert nobody.returncode == others.returncode == 2
+    assert "evaluate.finalists=0 leaves nobody to score" in nobody.stderr
+    assert "the rows of train are not those that the study ends began with" in others.stderr
+    assert report(folder)["verdict"] == before

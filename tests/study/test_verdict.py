@@ -49,6 +49,38 @@ def test_a_runner_up_has_to_hold_after_the_correction() -> None:
         "trial 1 may, also after Holm's correction over 2 finalists (p = 0.08)",
     )
     assert (fails.verdict, fails.trial) == ("INSUFFICIENT", 3)
+    assert fails.reasons == (
+        "trial 3, the best on validation: NO",
+        "NO because",
+        (
+            "trial 1, a runner-up: SHIP by itself, but not after Holm's correction over 2 finalists (p = 0.12); "
+            "SHIP because"
+        ),
+    )
+
+
+def test_who_is_the_best_only_since_the_split_was_looked_at_has_to_hold_too() -> None:
+    # Trial 5 was the best when the test split was looked at; the study went on, and now trial 6 is.
+    def enlarged(p: float) -> StudyRecord:
+        looked_at = (final(5, "INSUFFICIENT", 0.5),)
+        return dataclasses.replace(study(final(6, "SHIP", p)), named_first=5, looked_at=looked_at)
+
+    holds, fails = study_verdict(enlarged(0.04)), study_verdict(enlarged(0.06))
+
+    assert (holds.verdict, holds.trial) == ("SHIP", 6)
+    assert holds.reasons[0] == (
+        "trial 6 was named after the test split had been looked at, and may, also after Holm's correction over 2 "
+        "finalists (p = 0.08)"
+    )
+    assert (fails.verdict, fails.trial) == ("INSUFFICIENT", 6)
+    assert "SHIP by itself, but not after Holm's correction over 2 finalists (p = 0.12)" in fails.reasons[0]
+
+
+def test_who_was_named_first_stands_by_itself_also_as_a_runner_up() -> None:
+    said = study_verdict(dataclasses.replace(study(final(6, "NO", 0.9), final(5, "SHIP", 0.09)), named_first=5))
+
+    assert (said.verdict, said.trial) == ("SHIP", 5)
+    assert said.reasons == ("trial 6, the best on validation, may not be shipped (NO): NO because", "SHIP because")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +91,8 @@ def test_no_is_said_where_all_say_no(verdicts: tuple[str, str], word: str) -> No
     said = study_verdict(study(final(0, verdicts[0]), final(1, verdicts[1])))
 
     assert (said.verdict, said.trial) == (word, 0)
-    assert said.reasons[0] == f"{verdicts[0]} because"
+    assert f"{verdicts[0]} because" in said.reasons
+    assert ("trial 0, the best on validation: NO" in said.reasons) is (word != verdicts[0])
     assert said.reasons[-1] == f"trial 1, a runner-up: {verdicts[1]}; {verdicts[1]} because"
 
 
@@ -95,6 +128,17 @@ def test_a_study_whose_every_trial_breaks_a_guard_is_a_no() -> None:
     assert (
         "every trial breaks a guard on the validation split (mmlu/delta ≥ -0.02)" in study_verdict(guarded).reasons[0]
     )
+
+
+def test_a_report_without_a_verdict_says_what_is_missing() -> None:
+    def last(*, scored: int) -> str:
+        finals = tuple(final(number, "SHIP") for number in range(scored))
+        ended = dataclasses.replace(study(final(0, "SHIP"), final(1, "NO")), finals=finals)
+        return " ".join(printed(study=ended).rpartition("No verdict: ")[2].split())
+
+    assert last(scored=0).startswith("nothing was scored on the test split. python -m tune finals ")
+    assert last(scored=1).startswith("1 of 2 finalists are not scored on the test split yet. python -m tune finals ")
+    assert last(scored=2).startswith("the study went on after its last one. python -m tune finals ")
 
 
 def test_the_report_ends_with_the_finals_and_the_verdict() -> None:

@@ -75,6 +75,21 @@ def test_knowledge_is_judged_by_subject(small) -> None:
     assert found["general/probe/logprob_delta_high"] == pytest.approx(0.5 + 12.706 / 2, abs=1e-3)
 
 
+def test_one_subject_has_no_groups(small) -> None:
+    base, tuned = (
+        replace(one, ids=one.ids | {"subject": ("x",) * 4})
+        for one in (
+            measured(right=[0, 0, 0, 1], said=[-2, -2, -2, -1], nats=3),
+            measured(right=[1, 1, 0, 1], said=[-1, -1, -2, -1], nats=2),
+        )
+    )
+
+    metrics = compare(base, tuned, small())
+
+    assert metrics["general/probe/delta"] == pytest.approx(0.5)
+    assert metrics["general/probe/delta_low"] < 0 < metrics["general/probe/delta_high"]
+
+
 def test_no_delta_across_two_fingerprints(small) -> None:
     one = measured(right=[1, 0], said=[0, 0], nats=1)
     two = measured(right=[1, 0], said=[0, 0], nats=1, fingerprint="g")

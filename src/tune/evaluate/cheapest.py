@@ -72,8 +72,8 @@ def cheapest_not_worse(candidates: Sequence[Candidate], *, confidence: float = 0
         Against(name=one.name, delta=delta, p=p, worse=delta.direction < 0 and p <= 1 - confidence)
         for one, delta, p in zip(others, deltas, holm([delta.p for delta in deltas]), strict=True)
     )
-    worse = {one.name for one in against if one.worse}
-    take = next(one for one in ordered if one.name not in worse)
+    worse = [one for one, found in zip(others, against, strict=True) if found.worse]
+    take = next(one for one in ordered if not any(one is loser for loser in worse))
     reach = _resolution(deltas, confidence)
     sentences = [_choice(take, best, against, scale), *_worse(against, scale), *_limits(ordered, take, reach, scale)]
     return Choice(take=take.name, best=best.name, against=against, resolution=reach, words=" ".join(sentences))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from tune.config.guards import GuardConfig, Judged
 from tune.evaluate.paired import Delta
@@ -45,6 +45,21 @@ class JudgedGuard:
         """Return what the interval says."""
         return Judged.unsure if self.delta is None else self.guard.judge(self.delta.low, self.delta.high)
 
+    @property
+    def p(self) -> float:
+        """Return twice the probability of so good a change were its mean on the limit; 1 beyond it or unmeasured.
+
+        The spread is that of the interval's worse half, so that p falls below one minus the confidence just where the
+        whole interval is on the allowed side.
+        """
+        if self.delta is None:
+            return 1.0
+        room, *ends = (self.guard.room(change) for change in (self.delta.mean, self.delta.low, self.delta.high))
+        half = room - min(ends)
+        if room <= 0 or not half:
+            return float(room < 0 or (room == 0 and half > 0))
+        return 2 * float(ndtr(-room / half * ndtri((1 + self.delta.confidence) / 2)))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
@@ -57,6 +72,9 @@ class Decision:
 
     more_examples: int | None
     """About how many more would settle what is open; None where nothing is open, or where it cannot be said."""
+
+    p: float
+    """Of all that SHIP needs, the largest: that the task is no better, or that a guard's change is beyond its limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,14 +98,15 @@ def verdict(task: Delta, guards: Sequence[JudgedGuard], *, scale: float = POINTS
     """
     still = [_task_open(task)] if not task.direction else []
     still += [_guard_open(one) for one in guards if one.judged is Judged.unsure]
+    p = max([task.p, *(one.p for one in guards)])
     reasons = (_task_words(task, scale), *(_guard_words(one) for one in guards), *(one.words for one in still))
     if task.direction < 0 or any(one.judged is Judged.failed for one in guards):
-        return Decision(verdict=Verdict.no, reasons=reasons, more_examples=None)
+        return Decision(verdict=Verdict.no, reasons=reasons, more_examples=None, p=p)
     if not still:
-        return Decision(verdict=Verdict.ship, reasons=reasons, more_examples=None)
+        return Decision(verdict=Verdict.ship, reasons=reasons, more_examples=None, p=p)
     needs = [one.more for one in still]
     more = None if None in needs else max(need for need in needs if need is not None)
-    return Decision(verdict=Verdict.insufficient, reasons=reasons, more_examples=more)
+    return Decision(verdict=Verdict.insufficient, reasons=reasons, more_examples=more, p=p)
 
 
 def more_examples(delta: Delta, room: float) -> int | None:

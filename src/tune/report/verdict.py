@@ -35,14 +35,21 @@ def print_verdict(study: StudyRecord, console: Console) -> None:
         _print_finals(study, console)
     if study.verdict is None:
         if study.done >= study.n_trials and study.ranked():
-            console.print(
-                f"\nNo verdict: nothing was scored on the test split. python -m tune finals {study.name} does it."
-            )
+            console.print(f"\nNo verdict: {_unscored(study)}. python -m tune finals {study.name} does it.")
         return
     about = "" if study.verdict.trial is None else f"  trial {study.verdict.trial}"
     print_word(study.verdict.verdict, about, study.verdict.reasons, console)
     for sentence in study.verdict.enough:
         console.print(f"enough: {sentence}", soft_wrap=True)
+
+
+def _unscored(study: StudyRecord) -> str:
+    if not study.finals:
+        return "nothing was scored on the test split"
+    left = len(study.finalists) - len(study.finals)
+    if left:
+        return f"{left} of {len(study.finalists)} finalists are not scored on the test split yet"
+    return "the study went on after its last one"
 
 
 def print_word(word: str, about: str, reasons: Sequence[str], console: Console) -> None:
@@ -53,12 +60,11 @@ def print_word(word: str, about: str, reasons: Sequence[str], console: Console) 
 
 
 def _print_finals(study: StudyRecord, console: Console) -> None:
+    forms = [form for final in study.finals for form in final.forms.values()]
     n = max(final.n_examples for final in study.finals)
     percent = round(study.confidence * 100)
-    console.print(
-        f"\nThe best on the test split: {n} examples that nothing was chosen by, changes with {percent} % intervals"
-    )
-    forms = [form for final in study.finals for form in final.forms.values()]
+    what = f": {n} examples that nothing was chosen by, changes with {percent} % intervals" if forms else ""
+    console.print(f"\nThe best on the test split{what}")
     shown = [(head, metric) for head, metric in _SHOWN if any(metric in form.metrics for form in forms)]
     guards = [guard.metric for guard in study.guards if guard.metric not in {metric for _, metric in shown}]
     columns = [*shown, *((metric, metric) for metric in guards)]

@@ -1,7 +1,7 @@
 """Which of a study's trials is enough: the cheapest that validation does not show to be worse than the best."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tune.config.guards import Judged
@@ -32,7 +32,8 @@ def enough(study: StudyRecord, config: Config, folder: StudyFolder) -> Iterator[
     source = _source(study, config)
     if source is None or len(points) < _LEAST:
         return
-    found = [(point, _candidate(point, source, folder)) for point in points]
+    named = zip(points, _names(points), strict=True)
+    found = [(point, _candidate(point, name, source, folder)) for point, name in named]
     there = [candidate for _, candidate in found if candidate is not None]
     if missing := [str(point.trials[0].number) for point, candidate in found if candidate is None]:
         yield f"not compared, because their scores are not on this disk: trials {', '.join(missing)}"
@@ -53,7 +54,19 @@ def _source(study: StudyRecord, config: Config) -> str | None:
     return task_metrics(config)[0] if name == "score" else name
 
 
-def _candidate(point: PointRecord, source: str, folder: StudyFolder) -> Any:
+def _names(points: Sequence[PointRecord]) -> list[str]:
+    """Return the points in words; those that are the same in words have a trial's number too."""
+    words = [
+        " ".join(f"{key.rsplit('.', 1)[-1]}={_short(value)}" for key, value in point.parameters.items())
+        for point in points
+    ]
+    return [
+        one if words.count(one) == 1 else f"{one} (trial {point.trials[0].number})".lstrip()
+        for one, point in zip(words, points, strict=True)
+    ]
+
+
+def _candidate(point: PointRecord, name: str, source: str, folder: StudyFolder) -> Any:
     import numpy as np
 
     from tune.evaluate.several import Candidate
@@ -63,7 +76,7 @@ def _candidate(point: PointRecord, source: str, folder: StudyFolder) -> Any:
     if len(read) < len(seeds) or any(source not in scores["scores"] for scores in read):
         return None
     return Candidate(
-        name=" ".join(f"{key.rsplit('.', 1)[-1]}={_short(value)}" for key, value in point.parameters.items()),
+        name=name,
         scores=np.mean([scores["scores"][source] for scores in read], axis=0),
         cost=point.mean(_SIZE),
         ids=tuple(read[0]["ids"]["task"]),

@@ -25,6 +25,7 @@ from tune.study.space import Space, Span, parse_space
 from tune.study.storage import StudyFolder, open_study, snapshot, study_name
 from tune.study.summary import state, summary
 from tune.study.supervisor import Supervisor, alone
+from tune.study.verdict import verdict_tags
 from tune.study.worker import check_room
 from tune.track.buffer import BufferedRecorder, buffered_run
 from tune.track.environment import environment
@@ -127,7 +128,7 @@ def _supervise(
             now = snapshot(study, folder)
         recorder.metrics(_best(now))
         if now.verdict:
-            recorder.tags({"tune.verdict": now.verdict.verdict, "tune.reasons": " · ".join(now.verdict.reasons)})
+            recorder.tags(verdict_tags(now.verdict))
         status = parent_status(now)
     except TuneError:
         raise  # it pauses: the same command goes on

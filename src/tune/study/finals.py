@@ -17,18 +17,28 @@ from tune.config.digest import digest
 from tune.config.evaluation import EvaluateConfig
 from tune.config.judge import JudgeConfig
 from tune.config.schema import Config
-from tune.errors import AssetError, DataError, StudyError, TrialError, TuneError
+from tune.errors import ConfigError, StudyError
 from tune.files import write_json
 from tune.study.apart import enough
 from tune.study.crew import place_variables
 from tune.study.heart import SUPERVISOR, die_with_supervisor
 from tune.study.leftovers import remove
 from tune.study.machine import gpu_variables, n_cores, thread_variables
+from tune.study.rows import DATA, refuse_other_rows
 from tune.study.space import configured
-from tune.study.storage import FINAL_OF, VERDICT, StudyFolder, load_study, snapshot, stored_config
-from tune.study.verdict import final_to_json, judged_final, study_verdict
+from tune.study.storage import (
+    FINAL_OF,
+    NAMED_FIRST,
+    VERDICT,
+    StudyFolder,
+    load_study,
+    snapshot,
+    stored_config,
+    verdict_of,
+)
+from tune.study.verdict import final_to_json, judged_final, study_verdict, verdict_tags
 from tune.track.buffer import buffered_run
-from tune.track.finals import FinalRecord
+from tune.track.finals import FinalRecord, VerdictRecord
 from tune.track.output import print_no_secrets
 from tune.track.place import open_store
 from tune.track.records import StudyRecord, TrialRecord
@@ -36,6 +46,7 @@ from tune.track.repeats import finalists
 from tune.trial.bar import Bar
 from tune.trial.failure import failure
 from tune.trial.outcome import FINAL
+from tune.trial.task import read_task
 
 _SEND_S = 30.0
 _MERGED = "merged"
@@ -88,8 +99,13 @@ def run_finals(name: str, config: Config, *, n: int | None = None) -> StudyRecor
         n: Finalists from now on; None for as many as the study has, or as are usual where it has none.
 
     Raises:
+        ConfigError: None are asked for.
         StudyError: There is no such study, or it has no complete trial.
+        DataError: Its rows are not those that it began with.
     """
+    if n == 0:
+        msg = "evaluate.finalists=0 leaves nobody to score: take 1 or more, or leave it out for as many as are usual."
+        raise ConfigError(msg)
     print_no_secrets()
     runs = paths.runs_dir(config.track.folder)
     study, folder = load_study(name, config, runs), StudyFolder(runs=runs, name=name)
@@ -106,30 +122,53 @@ def run_finals(name: str, config: Config, *, n: int | None = None) -> StudyRecor
     if not now.ranked():
         msg = f"the study {name} has no complete trial, so there is nothing to score. Go on with it: +sweep=…"
         raise StudyError(msg)
+    if not is_part_of_study() and (rows := study.user_attrs.get(DATA)):  # a study has looked at its rows itself
+        refuse_other_rows(rows, read_task(own).splits, study=name)
     with folder.lock("finals"), Bar() as bar:
         remove(folder.path / _MERGED)
-        for trial in finalists(now, own.evaluate.finalists):
+        best = finalists(now, own.evaluate.finalists)
+        if best and NAMED_FIRST not in study.user_attrs:
+            study.set_user_attr(NAMED_FIRST, best[0].number)
+        for trial in best:
             _score(trial, study, own, folder, bar)
         remove(folder.path / _MERGED)
         now = snapshot(study, folder)
         judged = replace(study_verdict(now), enough=tuple(enough(now, own, folder)))
-        study.set_user_attr(VERDICT, {"of": list(now.finalists), "said": asdict(judged)})
+        study.set_user_attr(VERDICT, {"of": verdict_of(now, now.finalists), "said": asdict(judged)})
+        if not is_part_of_study():
+            _mark(study, judged, folder, own)
     return snapshot(study, folder)
 
 
+def _mark(study: Any, verdict: VerdictRecord, folder: StudyFolder, config: Config) -> None:
+    """Let the study's own run say the verdict, which a study does by itself at its end."""
+    if run_id := study.user_attrs.get("run_id"):
+        store = open_store(config.track, folder.runs)
+        recorder = buffered_run(store, folder.path, name=folder.name, study_run_id=None, tags={}, run_id=run_id)
+        recorder.tags(verdict_tags(verdict))
+        recorder.close(_SEND_S)
+
+
 def _score(trial: TrialRecord, study: Any, config: Config, folder: StudyFolder, bar: Bar) -> None:
-    """Score one finalist, unless it has been; what goes wrong is written down and said in the verdict."""
+    """Score one finalist, unless it has been; what goes wrong is written down and said in the verdict.
+
+    What it scored before stays where it cannot be scored again.
+    """
     own = replace(configured(config, trial.parameters), seed=trial.seed)
+    key = f"{FINAL_OF}{trial.number}"
     about = f"test split: trial {trial.number}"
     try:
         record = _scored(trial, own, study, folder, bar)
-    except (AssetError, DataError, TrialError, MemoryError, RuntimeError) as error:
-        why = str(error) if isinstance(error, TuneError) else failure(error).message
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other finalists are scored, as other trials are
+        why = failure(error).message
         bar.announce(f"{about} could not be scored: {why}")
+        if study.user_attrs.get(key, {}).get("forms"):
+            bar.announce(f"{about} keeps what it scored before.")
+            return
         record = FinalRecord(trial=trial.number, n_examples=0, forms={}, failure=why)
     if record:
-        study.set_user_attr(f"{FINAL_OF}{trial.number}", record.to_json())
         _publish(record, trial, folder, config)
+        study.set_user_attr(key, record.to_json())
 
 
 def _scored(trial: TrialRecord, own: Config, study: Any, folder: StudyFolder, bar: Bar) -> FinalRecord | None:
@@ -164,7 +203,6 @@ def _publish(record: FinalRecord, trial: TrialRecord, folder: StudyFolder, confi
         return  # MLflow was away when it ran; doctor says so
     place = folder.trial(trial.number)
     store = open_store(config.track, folder.runs)
-    store.prepare()
     recorder = buffered_run(store, place, name=folder.name, study_run_id=None, tags={}, run_id=trial.run_id)
     for form, found in record.forms.items():
         recorder.metrics({f"final/{form}/{name}": value for name, value in found.metrics.items()})

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,11 @@ _FREE = (
 FINAL_OF = "final:"
 """Attribute of a study with what a finalist scored; the trial's number stands behind it."""
 
+NAMED_FIRST = "finals:first"
+"""Attribute of a study with the trial that was the best when the test split was looked at for the first time."""
+
 VERDICT = "verdict"
-"""Attribute of a study with what may be said at its end, and of which finalists."""
+"""Attribute of a study with what may be said at its end, and of which trials and finalists."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,10 +185,23 @@ def snapshot(study: Any, folder: StudyFolder) -> StudyRecord:
 def _with_verdict(now: StudyRecord, study: Any, config: Config) -> StudyRecord:
     """Return a study whose trials have ended with what its best ones scored on the test split."""
     attrs, best = study.user_attrs, tuple(trial.number for trial in finalists(now, config.evaluate.finalists))
-    scored = [attrs[f"{FINAL_OF}{number}"] for number in best if f"{FINAL_OF}{number}" in attrs]
-    kept = attrs.get(VERDICT, {})  # of another set of finalists, where the study went on since
-    verdict = VerdictRecord.from_json(kept["said"]) if kept.get("of") == list(best) else None
-    return replace(now, finalists=best, finals=tuple(map(FinalRecord.from_json, scored)), verdict=verdict)
+    every = {trial.number: attrs.get(f"{FINAL_OF}{trial.number}") for trial in now.trials}
+    scored = {number: FinalRecord.from_json(plain) for number, plain in every.items() if plain}
+    kept = attrs.get(VERDICT, {})  # of other trials or finalists, where the study went on since
+    verdict = VerdictRecord.from_json(kept["said"]) if kept.get("of") == verdict_of(now, best) else None
+    return replace(
+        now,
+        finalists=best,
+        finals=tuple(scored[number] for number in best if number in scored),
+        named_first=attrs.get(NAMED_FIRST),
+        looked_at=tuple(final for number, final in scored.items() if number not in best and final.forms),
+        verdict=verdict,
+    )
+
+
+def verdict_of(now: StudyRecord, best: Sequence[int]) -> dict[str, list[int]]:
+    """Return what a verdict is of: other trials, or other finalists among them, need another."""
+    return {"finalists": list(best), "trials": [trial.number for trial in now.ranked()]}
 
 
 def _trial(trial: Any, config: Config, space: Space, folder: StudyFolder) -> TrialRecord:

@@ -26,7 +26,7 @@ class FormRecord:
     """About how many more would settle what is open; None where nothing is, or it cannot be said."""
 
     p: float
-    """Of the task's change, were there none."""
+    """Of all that SHIP needs, the largest."""
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:

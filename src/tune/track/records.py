@@ -112,6 +112,12 @@ class StudyRecord:
     finals: tuple[FinalRecord, ...] = ()
     """What they scored, as far as they have been."""
 
+    named_first: int | None = None
+    """The finalist that was the best when the test split was looked at for the first time; None before that."""
+
+    looked_at: tuple[FinalRecord, ...] = ()
+    """What further trials scored on the test split, that were finalists before the study went on."""
+
     verdict: VerdictRecord | None = None
     """What may be said at its end; None before it."""
 

@@ -80,7 +80,7 @@ def _decision(config: Config, outcome: Outcome, folder: Path) -> Decision:
 
     scores = json.loads((folder / SCORES).read_text(encoding="utf-8"))
     base, adapted = (Measured.from_json(scores[side]) for side in ("base", "adapted"))
-    decision, _ = decide(base, adapted, outcome.metrics, config)
+    decision = decide(base, adapted, outcome.metrics, config)
     return replace(decision, reasons=(*decision.reasons, UNGUARDED))
 
 

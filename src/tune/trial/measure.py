@@ -168,8 +168,9 @@ def compare(base: Measured, tuned: Measured, config: Config) -> dict[str, float]
 
 def _general(base: Measured, tuned: Measured, config: Config) -> dict[str, float]:
     prefix, confidence, subjects = PREFIX[config.evaluate.general], config.evaluate.confidence, base.ids["subject"]
+    clusters = subjects if len(set(subjects)) > 1 else None  # a folder with one subject has no groups
     right, said = (
-        score_delta(base.scores[name], tuned.scores[name], clusters=subjects, confidence=confidence)
+        score_delta(base.scores[name], tuned.scores[name], clusters=clusters, confidence=confidence)
         for name in ("general/right", "general/logprob")
     )
     return {
