@@ -1,6 +1,7 @@
 """Whose replies are judged, from the files in the trials' folders; and the command as people give it."""
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from tests.study.two_trials import TwoTrials, two_trials
 from tune.config.compose import compose
 from tune.errors import StudyError
 from tune.study.judged import read_judged
+from tune.study.storage import FINAL_OF, load_study
 from tune.study.visit import read_study
+from tune.track.finals import FinalRecord, FormRecord
 from tune.track.sides_record import SidesRecord
 
 KEY = "quite-a-secret/of+mine"
@@ -28,6 +31,7 @@ def files(ended: TwoTrials) -> None:
     for number in (0, 1):
         for name in ("final.json", "judge.json"):
             (ended.folder(number) / name).unlink(missing_ok=True)
+        mark(ended, number, None)
         replies = {"base": {"replies": ["base 2", "base 3"]}, "adapted": {"replies": [f"trial {number + 3}"] * 2}}
         ended.write(number, "scores.json", {"split": "validation", "examples": examples("v"), **replies})
 
@@ -40,8 +44,15 @@ def examples(split: str) -> list[dict[str, str]]:
     return [{"id": f"{split}/{i}", "question": f"Question {i}", "answer": f"right {i}"} for i in range(2)]
 
 
+def mark(ended: TwoTrials, number: int, final: FinalRecord | None) -> None:
+    study = load_study(ended.name, compose([f"track.folder='{ended.runs}'"]), ended.runs)
+    study.set_user_attr(f"{FINAL_OF}{number}", final and final.to_json())
+
+
 def finals(ended: TwoTrials, *numbers: int) -> None:
+    form = FormRecord(metrics={}, verdict="SHIP", reasons=(), more_examples=None, p=0.01)
     for number in numbers:
+        mark(ended, number, FinalRecord(trial=number, n_examples=2, forms={"adapter": form, "deployed": form}))
         replies = {"base": ["base 2", "base 3"], "adapter": ["adapter 5", "adapter 4"], "deployed": ["deployed 1"] * 2}
         ended.write(number, "final.json", {"split": "test", "examples": examples("t"), "replies": replies})
 
@@ -61,10 +72,22 @@ def test_without_finals_it_is_the_best_trial_on_validation(ended: TwoTrials) -> 
 def test_with_finals_it_is_every_finalist_on_the_test_split(ended: TwoTrials) -> None:
     finals(ended, 0, 1)
 
-    assert [(sides.trial, sides.split) for sides in read(ended)] == [(0, "test"), (1, "test")]
+    assert [(sides.trial, sides.split) for sides in read(ended)] == [(1, "test"), (0, "test")]
     deployed = read(ended, "evaluate.judge.form=deployed")
     assert [sides.asked[0].reply for sides in deployed] == ["deployed 1", "deployed 1"]
     assert [sides.trial for sides in read(ended, "evaluate.judge.trial=1")] == [1]
+
+
+def test_who_was_a_finalist_of_an_earlier_end_is_none_now(ended: TwoTrials) -> None:
+    finals(ended, 0, 1)
+    mark(ended, 0, None)  # its final.json is there still
+
+    assert [sides.trial for sides in read(ended)] == [1]
+
+
+def test_what_the_deployed_form_needs_is_said_in_the_judges_own_keys(ended: TwoTrials) -> None:
+    with pytest.raises(StudyError, match=r"evaluate.judge.form=deployed needs the finals.* evaluate.judge.trial=…"):
+        read(ended, "evaluate.judge.form=deployed")
 
 
 def test_a_trial_that_is_not_there_is_named(ended: TwoTrials) -> None:
@@ -89,8 +112,11 @@ def test_the_command_judges_keeps_and_says(ended: TwoTrials) -> None:
     assert kept["metrics"]["judge/win_rate"] == 1.0
     assert kept["examples"][0]["base"] == {"helpfulness": 2, "accuracy": 2, "style": 2}
     assert KEY not in done.stdout + done.stderr
-    for file in ended.runs.parent.rglob("*"):
-        assert not file.is_file() or KEY.encode() not in file.read_bytes(), f"the key stands in {file}"
+    # In a process of its own: sqlite loses its locks where this one opens and closes its files.
+    found = subprocess.run(
+        ["/bin/grep", "-rlF", KEY, str(ended.runs.parent)], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stdout) == (1, ""), "the key stands in a file"
 
 
 def test_what_another_judge_said_stays(ended: TwoTrials) -> None:
@@ -101,6 +127,19 @@ def test_what_another_judge_said_stays(ended: TwoTrials) -> None:
         judge(ended, served, "evaluate.judge.model=other", "evaluate.judge.form=deployed")
 
     assert list(json.loads((ended.folder(0) / "judge.json").read_text())) == ["other deployed", "tester adapter"]
+
+
+def test_a_judge_that_is_down_takes_nothing_away(ended: TwoTrials) -> None:
+    with serve(fair) as served:
+        judge(ended, served)
+    before = (ended.folder(1) / "judge.json").read_text()
+
+    with serve(lambda _text, _number: Sent(status=503)) as served:
+        down = judge(ended, served, "evaluate.judge.max_failures=1", "evaluate.judge.retries=0")
+
+    assert down.returncode == 1
+    assert "Nothing was answered, so an earlier judgement stays in" in down.stdout
+    assert (ended.folder(1) / "judge.json").read_text() == before
 
 
 def test_the_command_says_that_there_are_no_finals(ended: TwoTrials) -> None:

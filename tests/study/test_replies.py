@@ -14,7 +14,7 @@ from tune.config.compose import compose
 from tune.errors import EvaluationError, StudyError
 from tune.examples import Example, Message
 from tune.study.replies import read_sides
-from tune.study.storage import VERDICT, load_study, snapshot
+from tune.study.storage import VERDICT, load_study, snapshot, verdict_of
 from tune.track.finals import VerdictRecord
 from tune.track.sides_record import SidesRecord
 
@@ -91,7 +91,8 @@ def test_finals_are_taken_where_both_sides_have_them(rated: TwoTrials) -> None:
 def test_the_trial_that_the_verdict_is_about_is_read_and_need_not_be_the_best_on_validation(rated: TwoTrials) -> None:
     study = load_study(rated.name, compose([f"track.folder='{rated.runs}'"]), rated.runs)
     said = VerdictRecord(verdict="SHIP", trial=0, reasons=("The best may not be shipped, this one may.",))
-    study.set_user_attr(VERDICT, {"of": list(snapshot(study, rated.study_folder).finalists), "said": asdict(said)})
+    now = snapshot(study, rated.study_folder)
+    study.set_user_attr(VERDICT, {"of": verdict_of(now, now.finalists), "said": asdict(said)})
     try:
         assert read(rated).trial == 0
     finally:

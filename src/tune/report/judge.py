@@ -29,7 +29,7 @@ def judge_trials(trials: Sequence[SidesRecord], config: Config, console: Console
         print(json.dumps(plain, indent=2))  # noqa: T201 - standard output is the interface
     else:
         _print(judged, console)
-    return any(judgement.n_missing < len(judgement.pairs) for _, judgement in judged)
+    return any(judgement.is_heard for _, judgement in judged)
 
 
 def _judge(sides: SidesRecord, config: Config) -> Judgement:
@@ -48,10 +48,19 @@ def _judge(sides: SidesRecord, config: Config) -> Judgement:
 def _keep(sides: SidesRecord, judgement: Judgement) -> dict[str, Any]:
     about = {name: getattr(sides, name) for name in ("study", "trial", "form", "split", "confidence")}
     plain = about | {"metrics": summarize(judgement, sides.confidence)} | judgement.to_json()
-    # Beside what other models said, and of the other form; the same judge replaces its own.
+    # Beside what other models said, and of the other form; the same judge replaces its own, unless it is down.
     file = sides.trial_folder / JUDGE
-    write_json(file, (read_json(file) or {}) | {f"{judgement.model} {sides.form}": plain})
+    if judgement.is_heard or not _said_before(sides, judgement):
+        write_json(file, (read_json(file) or {}) | {_name(sides, judgement): plain})
     return plain
+
+
+def _said_before(sides: SidesRecord, judgement: Judgement) -> bool:
+    return _name(sides, judgement) in (read_json(sides.trial_folder / JUDGE) or {})
+
+
+def _name(sides: SidesRecord, judgement: Judgement) -> str:
+    return f"{judgement.model} {sides.form}"
 
 
 def _print(judged: Sequence[tuple[SidesRecord, Judgement]], console: Console) -> None:
@@ -71,7 +80,8 @@ def _print(judged: Sequence[tuple[SidesRecord, Judgement]], console: Console) ->
         console.print()
         for sentence in sentences(judgement, sides.confidence, tuned=f"trial {sides.trial}"):
             console.print(sentence, soft_wrap=True)
-        console.print(f"Kept in {sides.trial_folder / JUDGE}", soft_wrap=True)
+        what = "Kept in" if judgement.is_heard else "Nothing was answered, so an earlier judgement stays in"
+        console.print(f"{what} {sides.trial_folder / JUDGE}", soft_wrap=True)
 
 
 def _row(sides: SidesRecord, judgement: Judgement) -> list[str]:

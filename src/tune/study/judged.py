@@ -2,14 +2,11 @@
 
 from dataclasses import replace
 
-from tune import paths
 from tune.config.schema import Config
 from tune.config.sheet import BASE
 from tune.study.replies import read_sides
-from tune.study.storage import StudyFolder
 from tune.study.visit import read_study
 from tune.track.sides_record import SidesRecord
-from tune.trial.outcome import FINAL
 
 
 def read_judged(name: str, config: Config) -> list[SidesRecord]:
@@ -20,13 +17,8 @@ def read_judged(name: str, config: Config) -> list[SidesRecord]:
         EvaluationError: A file cannot be used.
     """
     judge = config.evaluate.judge
-    chosen: list[int | None] = [*_finalists(name, config)] if judge.trial is None else [judge.trial]
-    chosen = chosen or [None]  # the best one
+    chosen: list[int | None] = [judge.trial]
+    if judge.trial is None:
+        chosen = [final.trial for final in read_study(name, config).finals if final.forms] or [None]  # the best one
     sheets = [replace(config.sheet, trial=number, against=BASE, form=judge.form) for number in chosen]
-    return [read_sides(name, replace(config, sheet=sheet)) for sheet in sheets]
-
-
-def _finalists(name: str, config: Config) -> list[int]:
-    folder = StudyFolder(runs=paths.runs_dir(config.track.folder), name=name)
-    complete = [trial.number for trial in read_study(name, config).trials if trial.state == "complete"]
-    return [number for number in complete if (folder.trial(number) / FINAL).is_file()]
+    return [read_sides(name, replace(config, sheet=sheet), group="evaluate.judge") for sheet in sheets]

@@ -22,8 +22,13 @@ from tune.trial.outcome import FINAL, SCORES
 _Plain = dict[str, Any]
 
 
-def read_sides(name: str, config: Config) -> SidesRecord:
+def read_sides(name: str, config: Config, *, group: str = "sheet") -> SidesRecord:
     """Return what sheet.trial of a study replied, beside what sheet.against did.
+
+    Args:
+        name: Of the study.
+        config: With the trial, the other side and the form.
+        group: How the keys begin that people set these by, for messages.
 
     Raises:
         StudyError: There is no such study or trial, or the trial has no replies here.
@@ -40,7 +45,7 @@ def read_sides(name: str, config: Config) -> SidesRecord:
         raise StudyError(msg)
     own = folder.trial(trial.number)
     rival = own if sheet.other is None else folder.trial(sheet.other)
-    split, asked = _asked(own, rival, config)
+    split, asked = _asked(own, rival, config, group)
     return SidesRecord(
         study=name,
         trial=trial.number,
@@ -74,7 +79,7 @@ def _complete(record: StudyRecord, number: int) -> TrialRecord:
     return complete[number]
 
 
-def _asked(own: Path, rival: Path, config: Config) -> tuple[str, tuple[AskedRecord, ...]]:
+def _asked(own: Path, rival: Path, config: Config, group: str) -> tuple[str, tuple[AskedRecord, ...]]:
     """Return the split, and its questions with both replies: of the finals where both have them."""
     form, is_base = config.sheet.form, config.sheet.other is None
     if all((place / FINAL).is_file() for place in (own, rival)):
@@ -82,8 +87,8 @@ def _asked(own: Path, rival: Path, config: Config) -> tuple[str, tuple[AskedReco
         keys = ("replies", form.value), ("replies", "base" if is_base else form.value)
     elif form is SheetForm.deployed:
         msg = (
-            f"sheet.form=deployed needs the finals of both sides, and there is no {FINAL} in {own} or {rival}. "
-            "Take a finalist with sheet.trial=…, or sheet.form=adapter."
+            f"{group}.form=deployed needs the finals of both sides, and there is no {FINAL} in {own} or {rival}. "
+            f"Take a finalist with {group}.trial=…, or {group}.form=adapter."
         )
         raise StudyError(msg)
     else:

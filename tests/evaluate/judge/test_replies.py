@@ -11,6 +11,7 @@ import pytest
 from tests.evaluate.judge.server import Sent, Served, better, block, fair, is_pair, rubric, serve
 from tune.errors import EvaluationError
 from tune.evaluate.judge.replies import Asked, Judgement, Result, judge_replies
+from tune.evaluate.judge.summary import sentences, summarize
 
 
 def questions(n: int) -> list[Asked]:
@@ -139,10 +140,25 @@ def test_the_cost_is_what_the_server_counts() -> None:
 
 
 def test_without_prices_or_counts_no_cost_is_made_up() -> None:
-    with serve(lambda text, _: Sent(text=fair(text), usage=None)) as served:
-        found = judged(served, ["x 2"], ["y 5"])
+    prices = {"price_per_million_input": 3.0, "price_per_million_output": 15.0}
+    with serve(lambda text, number: Sent(text=fair(text), **({} if number else {"usage": None}))) as served:
+        found = judged(served, ["x 2"], ["y 5"], **prices)
+        free = judged(served, ["x 3"], ["y 1"])
 
-    assert (found.cost.n_uncounted, found.cost.input_tokens, found.money) == (4, 0, None)
+    # Three of four answers were counted: 300 tokens at 3 and 30 at 15 a million are the least that it cost.
+    assert (found.cost.n_uncounted, found.cost.input_tokens) == (1, 300)
+    assert "judge/cost_money" not in summarize(found, 0.95)
+    assert "not counted by the server for 1 requests, at least 0.00135 in your currency" in sentences(found, 0.95)[-1]
+    assert (free.money, "currency" in sentences(free, 0.95)[-1]) == (None, False)
+
+
+def test_what_came_too_late_may_cost_too() -> None:
+    prices = {"price_per_million_input": 3.0, "price_per_million_output": 15.0}
+    with serve(lambda text, number: Sent(text=fair(text), after_s=0 if number else 1.0)) as served:
+        found = judged(served, ["x 2"], ["x 2"], timeout_s=0.3, retries=1, **prices)
+
+    assert (found.cost.n_requests, found.cost.n_uncounted) == (2, 1)
+    assert "judge/cost_money" not in summarize(found, 0.95)
 
 
 def test_answers_that_cannot_be_read_cost_too() -> None:

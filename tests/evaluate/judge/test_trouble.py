@@ -310,3 +310,26 @@ def test_a_key_of_two_lines_is_refused_without_being_shown(monkeypatch: pytest.M
 
 def test_the_key_is_no_setting() -> None:
     assert "key" not in {name for name in JudgeConfig.__slots__ if name != "key_env"}
+
+
+def test_who_is_under_way_when_it_refuses_for_good_says_so_too() -> None:
+    def refuse(text: str, number: int) -> Sent:
+        return Sent(text=fair(text), after_s=1.0) if number else Sent(status=401)
+
+    with serve(refuse) as served:
+        found = judged(served, ["x 2", "x 3"], ["y 2", "y 3"], n_parallel=4, retries=4)
+
+    assert len(served.bodies) <= 4, "nobody began another"
+    assert not [why for why in found.why if "no whole answer" in why or "interrupted" in why]
+
+
+def test_a_judge_on_this_machine_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nobody is there
+    monkeypatch.setenv("TUNE_JUDGE_API_KEY", KEY)
+
+    with serve(fair) as served:
+        found = judged(served, ["x 2"], ["x 2"])
+
+    assert found.n_missing == 0
+    assert served.paths == ["/v1/chat/completions"]

@@ -71,6 +71,12 @@ def test_votes_by_key_and_mouse_outlive_the_page_and_come_back_from_the_saved_fi
     file = tmp_path / "saved" / f"votes-{key.sheet}-Änn_1.json"
     wait_until(file.is_file)
 
+    tab.open(tmp_path / "sheet.html")
+    assert "The saved votes of Änn/1 are shown" in tab.run("document.getElementById('said').textContent")
+    tab.click("#over")
+    assert (shows(tab), votes(tab, key), tab.run("document.getElementById('rater').value")) == (ids[0], {}, "")
+    assert tab.run("document.getElementById('over').disabled") is True, "nothing is saved yet"
+
     (ballot,), _ = read_ballots([file], {key.sheet: (key, tmp_path)})
     assert ballot.rater == "Änn/1"
     assert ballot.votes == dict(zip(ids, [Choice.a, Choice.tie, Choice.both_bad], strict=False))

@@ -126,14 +126,25 @@ def test_a_table_is_read_back_by_a_spreadsheets_rules_and_holds_no_formula(tmp_p
     assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
 
 
-def test_a_table_with_votes_in_it_is_not_written_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("heading", ["vote", "Vote ", "comment"])
+def test_a_table_with_votes_in_it_is_not_written_over(tmp_path: Path, separator: str, heading: str) -> None:
     sheet, _ = draw_sheet(plain(3), config())
     table, _ = write_sheet(sheet, tmp_path)
     write_sheet(sheet, tmp_path)  # without votes it may be
-    with table.open("a", newline="") as stream:
-        csv.writer(stream).writerow(["s0-1", "", "", "", "A", ""])
+    with table.open("w", newline="") as stream:  # as a spreadsheet of another country saves it
+        csv.writer(stream, delimiter=separator).writerows([["id", heading], ["s0-1", ""], ["s0-2", "A"]])
 
-    with pytest.raises(EvaluationError, match=r"sheet.csv holds 1 votes that would be lost.*sheet.folder"):
+    with pytest.raises(EvaluationError, match=r"sheet.csv holds 1 votes or comments that would be lost.*sheet.folder"):
+        write_sheet(sheet, tmp_path)
+
+
+def test_a_table_of_another_encoding_is_not_written_over(tmp_path: Path) -> None:
+    sheet, _ = draw_sheet(plain(3), config())
+    table, _ = write_sheet(sheet, tmp_path)
+    table.write_text("id,vote\ns0-1,A\n", encoding="utf-16")
+
+    with pytest.raises(EvaluationError, match=r"sheet.csv holds something else than a sheet"):
         write_sheet(sheet, tmp_path)
 
 

@@ -113,8 +113,8 @@ def test_everything_wrong_in_all_files_is_said_at_once(keys: Keys, tmp_path: Pat
 
     assert f"a.json, vote 2: {one} was voted on before in this file; keep one of the two." in text
     assert "a.json, vote 3: s0-77 is no id of the sheet." in text
-    assert "a.json, vote 4: C is no vote; write A, B, tie, both bad, or nothing." in text
-    assert "b.csv, row 2: maybe is no vote" in text
+    assert f"a.json, vote 4 ({two}): C is no vote; write A, B, tie, both bad, or nothing." in text
+    assert f"b.csv, row 3 ({two}): maybe is no vote" in text, "the heading is a spreadsheet's row 1"
 
 
 def test_votes_of_another_sheet_name_those_of_this_study(keys: Keys, tmp_path: Path) -> None:

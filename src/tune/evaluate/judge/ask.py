@@ -88,13 +88,15 @@ class Judge:
         answer = Answer()
         for tried in range(self._judge.retries + 1):
             self._pace.take_turn()
-            if self._circuit.why:
-                return Answer(why=self._circuit.why)
+            if self._stop.is_set():
+                return self._ended()
             answer = self._endpoint.post(messages)
             with self._lock:
                 self.cost.add(answer)
             if answer.text is not None:
                 return answer
+            if self._stop.is_set():
+                return self._ended()
             self._circuit.unheard(answer)
             if not answer.again:
                 break
@@ -102,6 +104,9 @@ class Judge:
                 self._pause(answer, tried)
         self._circuit.failed(answer.why)
         return answer
+
+    def _ended(self) -> Answer:
+        return Answer(why=self._circuit.why or "it was interrupted")
 
     def _pause(self, answer: Answer, tried: int) -> None:
         if answer.wait_s is not None:

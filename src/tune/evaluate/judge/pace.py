@@ -78,7 +78,7 @@ class Cost:
     """Answers that were kept from an earlier time and cost nothing now."""
 
     n_uncounted: int = 0
-    """Answers whose tokens the server did not count."""
+    """Answers whose tokens the server did not count, and requests that it may have answered too late."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -89,11 +89,11 @@ class Cost:
         if answer.tokens is not None:
             self.input_tokens += answer.tokens[0]
             self.output_tokens += answer.tokens[1]
-        elif answer.text is not None:
+        elif answer.text is not None or answer.is_late:
             self.n_uncounted += 1
 
     def money(self, judge: JudgeConfig) -> float | None:
-        """Return the price in the currency of the prices; None where there are none."""
+        """Return the price of what was counted, in the currency of the prices; None where there are none."""
         read, written = judge.price_per_million_input, judge.price_per_million_output
         if read is None or written is None:
             return None

@@ -92,6 +92,11 @@ class Judgement:
         unrated = np.isnan(scores).any(axis=0)
         return sum(bool(lost) or pair.result is None for lost, pair in zip(unrated, self.pairs, strict=True))
 
+    @property
+    def is_heard(self) -> bool:
+        """Return whether the judge answered to anything."""
+        return any(self.reasons)
+
     def count(self, result: Result) -> int:
         """Return the pairs that ended so."""
         return sum(pair.result is result for pair in self.pairs)

@@ -65,7 +65,9 @@ def _costs(judgement: Judgement) -> dict[str, float]:
         "judge/cost_input_tokens": float(cost.input_tokens),
         "judge/cost_output_tokens": float(cost.output_tokens),
     }
-    return counted if judgement.money is None else counted | {"judge/cost_money": judgement.money}
+    if judgement.money is None or cost.n_uncounted:
+        return counted
+    return counted | {"judge/cost_money": judgement.money}
 
 
 def sentences(judgement: Judgement, confidence: float, *, tuned: str = "the adapted model") -> list[str]:
@@ -139,5 +141,6 @@ def _paid(judgement: Judgement) -> str:
     cost = judgement.cost
     words = f"{cost.n_requests} requests, {cost.n_cached} answers from the cache"
     words += f", {cost.input_tokens} tokens read and {cost.output_tokens} written"
-    words += f", not counted by the server for {cost.n_uncounted} answers" if cost.n_uncounted else ""
-    return f"Cost: {words}{'' if judgement.money is None else f', {judgement.money:.4g} in your currency'}."
+    words += f", not counted by the server for {cost.n_uncounted} requests" if cost.n_uncounted else ""
+    least = "at least " if cost.n_uncounted else ""
+    return f"Cost: {words}{'' if judgement.money is None else f', {least}{judgement.money:.4g} in your currency'}."

@@ -18,7 +18,7 @@
       found = null; // no storage here, or not ours: keep() says so at the first vote
     }
     const entries = found && typeof found.votes === "object" && found.votes ? found.votes : {};
-    return { rater: String((found && found.rater) || ""), votes: { ...entries } };
+    return { rater: String((found && found.rater) || ""), votes: { ...entries }, saved: Boolean(found && found.saved) };
   }
 
   function keep() {
@@ -42,6 +42,7 @@
   function set(change) {
     const item = items[now];
     kept.votes[item.dataset.id] = { ...entry(item), ...change };
+    kept.saved = false;
     keep();
   }
 
@@ -69,6 +70,7 @@
     byId("next").disabled = now === items.length - 1;
     byId("count").textContent = `${done} of ${items.length} voted`;
     byId("bar").value = done;
+    byId("over").disabled = !kept.saved;
     scrollTo(0, 0);
   }
 
@@ -83,15 +85,27 @@
     link.download = `votes-${sheet}-${rater.replace(/[^\p{L}\p{N}]+/gu, "_") || "rater"}.json`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    kept.saved = true;
+    keep();
     unsaved = false;
+    show();
     const done = items.filter(vote).length;
     byId("said").textContent = `Saved ${done} of ${items.length} votes as ${link.download}. Send that file back.`;
+  }
+
+  function startOver() {
+    Object.assign(kept, { rater: "", votes: {}, saved: false });
+    byId("rater").value = "";
+    now = 0;
+    keep();
+    show();
   }
 
   buttons.forEach((button) => button.addEventListener("click", () => choose(button.dataset.vote)));
   byId("back").addEventListener("click", () => move(-1));
   byId("next").addEventListener("click", () => move(1));
   byId("save").addEventListener("click", save);
+  byId("over").addEventListener("click", startOver);
   byId("comment").addEventListener("input", (event) => set({ comment: event.target.value }));
   byId("rater").addEventListener("input", (event) => {
     kept.rater = event.target.value;
@@ -118,4 +132,5 @@
   byId("rater").value = kept.rater;
   document.body.classList.add("going");
   show();
+  if (kept.saved) byId("said").textContent = `The saved votes of ${kept.rater || "another rater"} are shown. Press Next rater to start over.`;
 })();

@@ -9,10 +9,9 @@ from tune.errors import EvaluationError
 from tune.files import write_text
 from tune.report.sheet.draw import Item, Sheet
 from tune.report.sheet.page import page
+from tune.report.sheet.table import read_table
 
 TABLE, PAGE = "sheet.csv", "sheet.html"
-LONGEST = 2**31 - 1
-"""Characters of a cell that are read back; the csv module's own limit is less than a long question."""
 
 _FORMULA = tuple("=+-@\t＝＋－＠")  # noqa: RUF001 - what spreadsheets take for the beginning of a formula
 _MARK = "\ufeff"
@@ -27,9 +26,9 @@ def write_sheet(sheet: Sheet, folder: Path) -> tuple[Path, Path]:
     """
     files = folder / TABLE, folder / PAGE
     try:
-        if n_voted := _n_voted(files[0]):
+        if written := _written(files[0]):
             msg = (
-                f"{files[0]} holds {n_voted} votes that would be lost. Read them with `votes`, move the file away, "
+                f"{files[0]} holds {written} that would be lost. Read votes with `votes`, move the file away, "
                 "or write the new sheet elsewhere with sheet.folder=…"
             )
             raise EvaluationError(msg)
@@ -67,10 +66,13 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _n_voted(file: Path) -> int:
-    """Return how many votes a table that is there holds; one that is no sheet has none."""
+def _written(file: Path) -> str:
+    """Return what somebody wrote into a table that is there; nothing where it is as it was made."""
     if not file.is_file():
-        return 0
-    csv.field_size_limit(LONGEST)
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        return sum(bool((row.get("vote") or "").strip()) for row in csv.DictReader(stream))
+        return ""
+    try:
+        _, rows = read_table(file.read_text(encoding="utf-8-sig"))
+    except (UnicodeDecodeError, csv.Error):
+        return "something else than a sheet"
+    n = sum(any(row.get(name, "").strip() for name in ("vote", "comment")) for _, row in rows)
+    return f"{n} votes or comments" if n else ""

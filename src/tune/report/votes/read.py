@@ -4,7 +4,6 @@ A file may be partly filled in. Whatever is wrong in any file is said at once, a
 """
 
 import csv
-import io
 import json
 import re
 from collections import Counter
@@ -16,7 +15,7 @@ from typing import Any
 
 from tune.errors import EvaluationError
 from tune.report.sheet.key import Key
-from tune.report.sheet.write import LONGEST
+from tune.report.sheet.table import read_table
 
 
 class Choice(StrEnum):
@@ -121,16 +120,11 @@ def _from_json(file: Path, text: str) -> _Sent:
 
 
 def _from_table(file: Path, text: str) -> _Sent:
-    csv.field_size_limit(LONGEST)
-    head = text.partition("\n")[0]
-    # A spreadsheet saves with the separator of its user's country.
-    separator = max(",;\t", key=head.count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    names = [name.strip().lower() for name in next(lines, [])]
+    names, lines = read_table(text)
     if "id" not in names or "vote" not in names:
         msg = f"its first line needs the columns id and vote, and has {', '.join(names) or 'none'}"
         raise ValueError(msg)
-    rows = [_row(dict(zip(names, line, strict=False)), n) for n, line in enumerate(lines, start=1) if any(line)]
+    rows = [_row(line, number) for number, line in lines]
     sheets = Counter(found.group(1) for row in rows if (found := _ID.fullmatch(row.id)))
     if not sheets:
         msg = "no id in it is that of a sheet"
@@ -163,7 +157,7 @@ def _bad_rows(sent: _Sent, key: Key) -> Iterator[str]:
         elif row.id in seen:
             yield f"{sent.file}, {row.where}: {row.id} was voted on before in this file; keep one of the two."
         elif row.vote and row.vote.lower() not in _WORDS:
-            yield f"{sent.file}, {row.where}: {row.vote} is no vote; write {', '.join(Choice)}, or nothing."
+            yield f"{sent.file}, {row.where} ({row.id}): {row.vote} is no vote; write {', '.join(Choice)}, or nothing."
         seen.add(row.id)
     if not any(row.vote for row in sent.rows):
         yield f"{sent.file} holds no vote: leave it out, or fill it in."
