@@ -94,7 +94,9 @@ def close_run(trial: Any, store: RunStore, folder: StudyFolder) -> bool:
 def send_what_waits(study: Any, store: RunStore, folder: StudyFolder) -> int:
     """Send what journals of the study and of trials that nobody runs still hold; return how many lines stay."""
     in_hand = {folder.trial(root(trial)) for trial in running(study)}
-    journals = {journal.parent for journal in folder.path.glob("**/run.jsonl")} - in_hand
+    # Not **: that would look into folders of checkpoints, which trials that run take away meanwhile.
+    journals = {journal.parent for name in ("run.jsonl", "trials/*/run.jsonl") for journal in folder.path.glob(name)}
+    journals -= in_hand
     waiting = sorted(place for place in journals if unsent(place))
     for place in waiting:
         try:
