@@ -33,6 +33,19 @@ def first(reply: str) -> str:
         ("    return a + b\n\n\nprint(add(1, 2))\nassert add(1, 1) == 3", f"{HEAD}\n    return a + b\n\n"),
         ("    return plus(a, b)\n\ndef plus(a, b): return a + b", None),
         ('    return a + b\n\ndef next_one(a):\n    """Cut off in the mid', f"{HEAD}\n    return a + b\n"),
+        # A body without its outermost indentation, and no return there.
+        (
+            "if a:\n    return a + b\nelse:\n    return b",
+            f"{HEAD}\n    if a:\n        return a + b\n    else:\n        return b",
+        ),
+        # A fence that closes the prompt's own, and talk after it.
+        ("    return a + b\n```\nThis adds both.", f"{HEAD}\n    return a + b"),
+        ("return a + b\n```\nThis adds both.", f"{HEAD}\n    return a + b"),
+        ("Here it is:\n```\n    return a + b", f"{HEAD}\n    return a + b"),
+        (
+            "1. Like this:\n   ```python\n   def add(a, b):\n       return a + b\n   ```\n",
+            "from typing import List\n\n\ndef add(a, b):\n    return a + b\n",
+        ),
         ("    return a + b\n\nThis adds both.", f"{HEAD}\n    return a + b\n"),
         ("```python\n    return a + b\n```", f"{HEAD}\n    return a + b\n"),
         (

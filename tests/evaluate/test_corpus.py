@@ -46,6 +46,15 @@ def test_documents_are_drawn_by_the_seed(tmp_path: Path) -> None:
     assert drawn(10) != tuple(f"Document {i}." for i in range(10)), "not the first ones"
 
 
+def test_the_same_texts_under_other_ids_have_another_digest(tmp_path: Path) -> None:
+    digests = set()
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("One.\n\nTwo.", encoding="utf-8")
+        digests.add(read_corpus(EvaluateConfig(corpus=str(tmp_path / name))).digest)
+
+    assert len(digests) == 2, "base scores that are kept have the ids of the first"
+
+
 def test_the_digest_is_that_of_the_texts(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     digests = set()

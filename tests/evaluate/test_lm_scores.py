@@ -151,6 +151,24 @@ def test_the_digest_follows_the_rows(tmp_path: Path) -> None:
     assert read(tmp_path, "capitals")[0].digest == after.digest
 
 
+def test_the_digest_follows_right_answers_the_definition_and_code_beside_it(tmp_path: Path) -> None:
+    def digest() -> str:
+        return read(tmp_path, "capitals")[0].digest
+
+    write_tasks(tmp_path)
+    seen = [digest()]
+    write_rows(tmp_path / "capitals.jsonl", [CAPITALS[0] | {"answer": 1}, *CAPITALS[1:]])
+    seen.append(digest())
+    (definition,) = (file for file in tmp_path.glob("*.yaml") if "task: capitals\n" in file.read_text())
+    definition.write_text(definition.read_text().replace("metric: acc,", "metric: acc, ignore_case: true,"))
+    seen.append(digest())
+    (tmp_path / "rules.py").write_text("def right(doc, results):\n    return {}\n")
+    seen.append(digest())
+
+    assert len(set(seen)) == 4
+    assert digest() == seen[-1]
+
+
 def test_a_group_brings_its_tasks(folder: Path) -> None:
     heard: list[str] = []
 

@@ -245,6 +245,10 @@ def test_loading_an_extension_is_refused_by_name() -> None:
         ("```SELECT 1```", "SELECT 1"),
         ("```sql\nSELECT 1", "SELECT 1"),
         ("SELECT 1\n\nThis returns one.", "SELECT 1"),
+        (
+            "```sql\nWITH a AS (\n  SELECT 1\n)\n\nSELECT * FROM a;\n```",
+            "WITH a AS (\n  SELECT 1\n)\n\nSELECT * FROM a",
+        ),
         ("SELECT 1\nFROM t\n  \nDone", "SELECT 1\nFROM t"),
         ("SELECT ';' FROM t; x", "SELECT ';' FROM t"),
         ("SELECT 'it''s; ok' AS \"a;b\"; x", "SELECT 'it''s; ok' AS \"a;b\""),

@@ -137,3 +137,14 @@ def test_a_loaded_base_gives_the_same_logits_again(base: Base, tiny_folder: Path
     again = load_base(CPU, QuantizationConfig(), folder=tiny_folder)
 
     assert torch.equal(ask(base.model), ask(again.model))
+
+
+def test_what_a_model_brings_to_change_its_replies_is_left_out(copy: Path) -> None:
+    settings = {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "temperature": 0.2, "eos_token_id": [1, 2]}
+    (copy / "generation_config.json").write_text(json.dumps(settings))
+
+    loaded = load_base(CPU, QuantizationConfig(), folder=copy)
+
+    own = loaded.model.generation_config
+    assert (own.repetition_penalty, own.no_repeat_ngram_size, own.temperature) == (None, None, None)
+    assert (own.eos_token_id, own.pad_token_id) == ([1, 2], loaded.tokenizer.pad_token_id)

@@ -13,6 +13,9 @@ from tune.data.draw import content_key, lot
 from tune.errors import DataError
 from tune.examples import Example
 
+MIXED = "mix/"
+"""How the ids of general rows begin."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mixed:
@@ -59,7 +62,7 @@ def mix_in(
     placed = [((place + 0.5) / n_task, row) for place, row in enumerate(train[:n_task])]
     for row in drawn[:n_general]:
         order = lot(content_key(row), seed=seed, purpose="place in the mix")
-        placed.append((order, dataclasses.replace(row, id=f"mix/{row.id}")))
+        placed.append((order, dataclasses.replace(row, id=f"{MIXED}{row.id}")))
     rows = [row for _, row in sorted(placed, key=lambda one: one[0])]
     note = f"data.mix.share={share:g}: {n_general} of {len(rows)} training rows are general rows of data.mix.path."
     return Mixed(rows=rows, n_mixed=n_general, note=note + _gave_way(len(train) - n_task))

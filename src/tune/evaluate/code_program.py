@@ -8,6 +8,7 @@ Austin et al. 2021, https://arxiv.org/abs/2108.07732 (code, then asserts).
 """
 
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 
 _FENCE = re.compile(r"```[ \t]*(?P<language>[\w+-]*)[ \t]*\n(?P<code>.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
@@ -48,10 +49,24 @@ def programs_of(reply: str, extra: Mapping[str, object]) -> list[str]:
 
 def code_of(reply: str, entry_point: str = "") -> str:
     """Return the code of a reply: the Python block that defines the function, else the first one, else all."""
-    blocks = [match["code"] for match in _FENCE.finditer(reply) if match["language"].lower() in _PYTHON]
+    fences = list(_FENCE.finditer(reply))
+    if fences and not fences[0]["language"] and _is_code(before := reply[: fences[0].start()]):
+        return before.strip("\n")  # a completion: that fence closes the one that the prompt opened
+    blocks = [_block(match) for match in fences if match["language"].lower() in _PYTHON]
     if not blocks:
         return reply.strip("\n")
     return next((code for code in blocks if entry_point and _defines(code, entry_point)), blocks[0])
+
+
+def _is_code(text: str) -> bool:
+    lines = [line for line in text.split("\n") if line.strip()]
+    return bool(lines) and all(_PROGRAM_LINE.match(line) or _BARE_RETURN.match(line) for line in lines)
+
+
+def _block(fence: re.Match[str]) -> str:
+    """Return the code between fences; in a list they stand further right, and so does the code."""
+    before = fence.string[: fence.start()].rpartition("\n")[2]
+    return textwrap.dedent(fence["code"]) if before and before.isspace() else fence["code"]
 
 
 def _defines(code: str, name: str) -> bool:
@@ -65,11 +80,14 @@ def _before(prompt: str, entry: str) -> str:
 
 def _completions(code: str) -> Iterator[str]:
     """Yield a function's body, whose first line may have lost its indentation, or all lines have."""
-    if not code[:1].isspace() and "\n" in code and _BARE_RETURN.search(code, 1):
-        yield "\n".join(_INDENT + line if line.strip() else line for line in code.split("\n"))
-    whole = code if code[:1].isspace() else _INDENT + code
+    is_bare = not code[:1].isspace()
+    if is_bare and "\n" in code and _BARE_RETURN.search(code, 1):
+        yield textwrap.indent(code, _INDENT)
+    whole = _INDENT + code if is_bare else code
     for end in (_ACTS, _STOPS):
         yield end.split(whole, maxsplit=1)[0]
+    if is_bare:
+        yield textwrap.indent(code, _INDENT)
 
 
 def _definitions(code: str) -> str:

@@ -31,7 +31,7 @@ class Corpus:
     """(N,) their texts."""
 
     digest: str
-    """SHA-256 of the texts, for fingerprints."""
+    """SHA-256 of the ids and texts, for fingerprints."""
 
 
 def read_corpus(evaluate: EvaluateConfig) -> Corpus:
@@ -53,11 +53,8 @@ def read_corpus(evaluate: EvaluateConfig) -> Corpus:
         )
         raise DataError(msg)
     texts = tuple(every[place] for place in places)
-    return Corpus(
-        ids=tuple(f"{Path(source).name}/{place}" for place in places),
-        documents=texts,
-        digest=hashlib.sha256(json.dumps(texts).encode()).hexdigest(),
-    )
+    ids = tuple(f"{Path(source).name}/{place}" for place in places)
+    return Corpus(ids=ids, documents=texts, digest=hashlib.sha256(json.dumps([ids, texts]).encode()).hexdigest())
 
 
 def split_documents(text: str) -> list[str]:

@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from tune.config.lm_tasks import ChosenTask, chosen_tasks
@@ -34,14 +35,17 @@ class LmTask:
     ids: tuple[str, ...]
     """(N,) task and place in its data, for example hellaswag/17."""
 
-    texts: tuple[str, ...]
+    asked: tuple[str, ...]
     """What every item of the task asks, drawn or not, for finding it in training rows: finalists may be asked all."""
+
+    texts: tuple[str, ...]
+    """The same with its choices, where it has some."""
 
     requests: tuple[tuple[Any, ...], ...]
     """(N, …) lm-eval's requests of each item; the models' answers are never written into them."""
 
     digest: str
-    """SHA-256 of the requests and of lm-eval's version, for fingerprints."""
+    """SHA-256 of the requests, their right answers, the task's definition and lm-eval's version, for fingerprints."""
 
     definition: Any
     """lm-eval's own task, which scores the answers."""
@@ -82,7 +86,8 @@ def read_lm_tasks(
     if not chosen:
         return ()
     with quiet(), no_bars(), templates_compiled_once():
-        return tuple(_task(one, definition, limit, seed) for one, definition in _load(chosen, own, on_task))
+        code = _code(own)
+        return tuple(_task(one, definition, limit, seed, code) for one, definition in _load(chosen, own, on_task))
 
 
 def _load(
@@ -109,7 +114,13 @@ def _load(
     return [(one, loaded[one.name]) for one in chosen]
 
 
-def _task(chosen: ChosenTask, definition: Any, limit: int | None, seed: int) -> LmTask:
+def _code(own: str | None) -> list[str]:
+    """Return the Python files of a folder of tasks, any of which may decide how they are asked and scored."""
+    files = sorted(Path(own).expanduser().rglob("*.py")) if own else []
+    return [file.read_text(encoding="utf-8", errors="replace") for file in files]
+
+
+def _task(chosen: ChosenTask, definition: Any, limit: int | None, seed: int, code: Sequence[str]) -> LmTask:
     docs = definition.eval_docs
     places = _draw(chosen.name, len(docs), limit, seed)
     if len(places) < _LEAST:
@@ -126,9 +137,10 @@ def _task(chosen: ChosenTask, definition: Any, limit: int | None, seed: int) -> 
         metric=chosen.metric,
         filter=chosen.filter,
         ids=tuple(f"{chosen.name}/{place}" for place in places),
+        asked=tuple(_asked(definition, doc) for doc in docs),
         texts=tuple(_text(definition, doc) for doc in docs),
         requests=requests,
-        digest=_digest(chosen, requests),
+        digest=_digest(chosen, requests, definition, code),
         definition=definition,
     )
 
@@ -147,14 +159,19 @@ def _requests(definition: Any, doc: Any, place: int) -> list[Any]:
     return made if isinstance(made, list) else [made]
 
 
-def _text(definition: Any, doc: Any) -> str:
-    """Return what an item asks, with its choices where it has some."""
+def _asked(definition: Any, doc: Any) -> str:
     asked = definition.doc_to_text(doc)
+    return asked if isinstance(asked, str) else ""
+
+
+def _text(definition: Any, doc: Any) -> str:
     choices = definition.doc_to_choice(doc) if definition.config.doc_to_choice is not None else []
-    return " ".join([*([asked] if isinstance(asked, str) else []), *map(str, choices)])
+    return " ".join([_asked(definition, doc), *map(str, choices)]).strip()
 
 
-def _digest(chosen: ChosenTask, requests: Sequence[Sequence[Any]]) -> str:
-    asked = [[request.args for request in of_item] for of_item in requests]
-    content = [importlib.metadata.version("lm_eval"), chosen.name, chosen.metric, chosen.filter, asked]
+def _digest(chosen: ChosenTask, requests: Sequence[Sequence[Any]], definition: Any, code: Sequence[str]) -> str:
+    asked = [[[request.args, request.doc] for request in of_item] for of_item in requests]
+    settings = definition.config.to_dict()  # functions as their source
+    about = [chosen.name, chosen.metric, chosen.filter, settings, code]
+    content = [importlib.metadata.version("lm_eval"), *about, asked]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -80,13 +80,16 @@ def score_sql(predicted: str, *, setup: str, gold: str, ordered: bool, limit_s: 
 
 
 def clean_sql(text: str) -> str:
-    """Return the first SQL statement of a model's reply, without fence, label, semicolon or what follows."""
+    """Return the first SQL statement of a model's reply, without fence, label, semicolon or what follows.
+
+    A blank line ends it too, but not in a fence, where nothing but SQL is expected.
+    """
     fence = _FENCE.search(text)
     statement = (fence.group(1) if fence else text).strip()
     label = _LABEL.match(statement)
     statement = statement[label.end() :] if label else statement
     for found in _END.finditer(statement):
-        if found.group("end"):
+        if found.group("end") == ";" or (found.group("end") and not fence):
             statement = statement[: found.start()]
             break
     return statement.strip()

@@ -37,10 +37,10 @@ def is_json(reply: str) -> bool:
 
 
 def fits(reply: str, validator: Any) -> bool:
-    """Return whether a reply is JSON that a schema's validator accepts; one nested too deep for it does not."""
+    """Return whether a reply is JSON that a schema's validator accepts; what is too deep or too large for it is not."""
     try:
         return bool(validator.is_valid(parse_json(reply)))
-    except (NoJson, RecursionError):
+    except (NoJson, RecursionError, OverflowError):
         return False
 
 

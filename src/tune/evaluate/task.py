@@ -48,15 +48,18 @@ def without_label(replies: Sequence[str], labels: Labels) -> NDArray[np.float64]
 
 
 def last_number(reply: str) -> str | None:
-    """Return the number after ####, else the last number, without commas and trailing zeros; None if there is none.
+    """Return the number after the last #### on its line, else the last one, without commas and trailing zeros.
+
+    None if there is none.
 
     Source: Cobbe et al. 2021, https://arxiv.org/abs/2110.14168: the answer stands after ####.
     """
-    found = _NUMBER.findall(reply.rsplit("####", 1)[-1]) or _NUMBER.findall(reply)
+    _, marked, after = reply.rpartition("####")
+    given = _NUMBER.findall(after.partition("\n")[0]) if marked else []
+    found = given[:1] or _NUMBER.findall(reply)
     if not found:
         return None
-    number = found[0] if "####" in reply else found[-1]
-    plain = str(number).replace(",", "")
+    plain = str(found[-1]).replace(",", "")
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 

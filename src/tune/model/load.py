@@ -62,7 +62,7 @@ def load_base(model: ModelConfig, quantization: QuantizationConfig, *, folder: P
         tokenizer = _load_tokenizer(local, own_code=model.runs_own_code)
         network = _load_network(local, model, quantization, device=device, dtype=dtype)
     network.config.use_cache = True
-    network.generation_config.pad_token_id = tokenizer.pad_token_id
+    network.generation_config = _plain_generation(network.generation_config, pad_id=tokenizer.pad_token_id)
     return Base(
         model=network.eval().requires_grad_(requires_grad=False),
         tokenizer=tokenizer,
@@ -71,6 +71,17 @@ def load_base(model: ModelConfig, quantization: QuantizationConfig, *, folder: P
         digest=weights_digest(local, with_code=model.runs_own_code),
         folder=Path(local),
     )
+
+
+def _plain_generation(own: Any, *, pad_id: int) -> Any:
+    """Return generation settings that change no probability.
+
+    A model may bring a penalty on repeated words, which holds for the prompt's words too, forbidden tokens or a
+    temperature: replies would then not be the likeliest ones, nor sampled as evaluate.sampling says.
+    """
+    from transformers import GenerationConfig
+
+    return GenerationConfig(bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=pad_id)
 
 
 def load_tokenizer(model: ModelConfig, folder: Path | str) -> Any:

@@ -14,6 +14,7 @@ from tune.config.schema import Config
 from tune.data.template_check import end_ids
 from tune.evaluate.code import code_digest
 from tune.files import write_json
+from tune.model.digest import tokenizer_digest
 from tune.trial.bench import Bench
 from tune.trial.measure import Measured, Progress, measure
 from tune.trial.task import Task
@@ -25,7 +26,7 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
     Args:
         config: Quantization, number of shots, form, batch sizes, reply length.
         task: Digests of validation questions, knowledge questions, items of lm-eval's tasks and general texts.
-        weights: Digest of the base's files.
+        weights: Digest of the base's files, its tokenizer's among them.
         dtype: Number format that it computes in.
         template: The chat template.
         ends: Tokens at which a reply stops.
@@ -36,7 +37,7 @@ def fingerprint(config: Config, task: Task, *, weights: str, dtype: str, templat
     seen = {"seen": [(e.label, dict(e.extra)) for e in task.splits.validation]} if task.scoring.own else {}
     return digest(
         {
-            "version": 1,
+            "version": 2,
             "weights": weights,
             "dtype": dtype,
             "quantization": asdict(config.quantization),
@@ -100,10 +101,11 @@ class Baseline:
 def baseline_of(config: Config, bench: Bench, on: Progress) -> tuple[Baseline, Callable[[], Measured]]:
     """Return the base's scores in the cache, and what measures them where they are not there."""
     base = bench.base
+    assert base.folder is not None  # it was loaded from there
     name = fingerprint(
         config,
         bench.task,
-        weights=base.digest,
+        weights=digest([base.digest, tokenizer_digest(base.folder)]),
         dtype=str(base.dtype),
         template=str(base.tokenizer.chat_template),
         ends=end_ids(base.tokenizer),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from tune.config.evaluation import EvaluateConfig, GeneralKnowledge
@@ -10,6 +11,7 @@ from tune.config.metric import Metric
 from tune.config.schema import Config
 from tune.data.listener import Listener
 from tune.data.load import embedded_texts, load_splits
+from tune.data.mix import MIXED
 from tune.data.splits import Splits
 from tune.evaluate.code import check_tests
 from tune.evaluate.code_jail import check_jail
@@ -22,6 +24,9 @@ from tune.evaluate.scoring import Scoring, read_scoring
 from tune.model.assets import embedded_folder
 from tune.model.hub import local_folder
 from tune.model.source import check_source, resolve_source
+
+_ALONE = ", asked alone"
+"""Behind the name of what asks, where the questions stand without their choices."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,22 +79,25 @@ def read_task(config: Config, listener: Listener | None = None) -> Task:
     if bank is not None:
         check_shots(bank, config.evaluate.n_shot)
     # All that may be asked, also what only finalists are: nobody is to be trained on it.
-    questions = {whole.name: [_asked(question) for question in whole.test]} if whole else {}
+    questions = _forms(whole) if whole else {}
     lm_tasks = _lm_tasks(config.evaluate, listener)
-    questions |= {f"general/{one.name}": list(one.texts) for one in lm_tasks}
+    for one in lm_tasks:
+        questions |= {f"general/{one.name}": list(one.texts), f"general/{one.name}{_ALONE}": list(one.asked)}
     corpus = read_corpus(config.evaluate) if config.evaluate.corpus is not None else None
     questions |= {"corpus": list(corpus.documents)} if corpus else {}
     prompts = read_prompts(config.evaluate.prompts) if config.evaluate.prompts else ()
     splits = load_splits(config.data, questions=questions, listener=listener)
     if Metric.code in config.data.metrics:
-        check_tests(splits.validation)
+        check_tests([*splits.validation, *splits.test])
         check_jail(config.evaluate.code)
     scoring = read_scoring(config.data, config.evaluate, _answers(splits))
     return Task(splits=splits, bank=bank, prompts=prompts, scoring=scoring, lm_tasks=lm_tasks, corpus=corpus)
 
 
 def _answers(splits: Splits) -> list[str]:
-    return [example.answer for part in (splits.train, splits.validation, splits.test) for example in part]
+    """Return the right answers of the task; general rows among those to train on are none of it."""
+    rows = [row for part in (splits.train, splits.validation, splits.test) for row in part]
+    return [row.answer for row in rows if not row.id.startswith(MIXED)]
 
 
 def _lm_tasks(evaluate: EvaluateConfig, listener: Listener | None) -> tuple[LmTask, ...]:
@@ -102,8 +110,18 @@ def _lm_tasks(evaluate: EvaluateConfig, listener: Listener | None) -> tuple[LmTa
     )
 
 
-def _asked(question: Question) -> str:
-    return " ".join((question.text, *question.choices))
+def _forms(bank: QuestionBank) -> dict[str, list[str]]:
+    """Return the questions as rows may hold them: with their choices, without, and with letters before them."""
+    return {
+        bank.name: [" ".join((one.text, *one.choices)) for one in bank.test],
+        f"{bank.name}{_ALONE}": [one.text for one in bank.test],
+        f"{bank.name}, with letters": [_lettered(one) for one in bank.test],
+    }
+
+
+def _lettered(question: Question) -> str:
+    choices = (f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, question.choices, strict=False))
+    return " ".join((question.text, *choices))
 
 
 def model_folder(config: Config, *, announce: Callable[[str], None]) -> Path:
