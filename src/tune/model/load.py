@@ -81,7 +81,8 @@ def _plain_generation(own: Any, *, pad_id: int) -> Any:
     """
     from transformers import GenerationConfig
 
-    return GenerationConfig(bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=pad_id)
+    ends = {"bos_token_id": own.bos_token_id, "eos_token_id": own.eos_token_id, "pad_token_id": pad_id}
+    return GenerationConfig(**ends, use_cache=True)
 
 
 def load_tokenizer(model: ModelConfig, folder: Path | str) -> Any:
