@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from tests.evaluate.network import network
+from tests.llama import llama
 from tune.errors import Diverged
 from tune.evaluate.generate import generate_replies
 from tune.evaluate.perplexity import measure_surprise
@@ -28,7 +28,7 @@ class Numbers:
 
 @pytest.fixture(scope="module")
 def model() -> LlamaForCausalLM:
-    return network()
+    return llama(seed=3).eval()
 
 
 def one_by_one(model: LlamaForCausalLM, prompt: list[int], n: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from tests.evaluate.network import network
+from tests.llama import llama
 from tune.config.sampling import SamplingConfig
 from tune.evaluate.drawing import seeds_of
 from tune.evaluate.generate import Manner, Reply, write_replies
@@ -28,7 +28,7 @@ class Numbers:
 
 @pytest.fixture(scope="module")
 def model() -> LlamaForCausalLM:
-    return network()
+    return llama(seed=3).eval()
 
 
 def replies(model, manner: Manner, *, batch_size: int = 3, prompts=PROMPTS) -> list[Reply]:

@@ -138,7 +138,7 @@ def test_a_judge_that_is_down_takes_nothing_away(ended: TwoTrials) -> None:
         down = judge(ended, served, "evaluate.judge.max_failures=1", "evaluate.judge.retries=0")
 
     assert down.returncode == 1
-    assert "Nothing was answered, so an earlier judgement stays in" in down.stdout
+    assert "Nothing was answered; what was judged before stays in" in down.stdout
     assert (ended.folder(1) / "judge.json").read_text() == before
 
 

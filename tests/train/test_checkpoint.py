@@ -12,8 +12,9 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
+from tests.llama import llama
 from tune.config.method import RATE_FACTOR
 from tune.config.recipe import TrainConfig
 from tune.errors import Diverged, Interrupted
@@ -31,14 +32,9 @@ ROWS = Dataset.from_list(
 
 
 def network() -> Any:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    config = LlamaConfig(
-        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        initializer_range=0.3, bos_token_id=2, eos_token_id=1, pad_token_id=0,
-    )  # fmt: skip
+    model = llama(seed=0)
     adapter = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.2, target_modules=["q_proj", "v_proj"])
-    return get_peft_model(LlamaForCausalLM(config), adapter)
+    return get_peft_model(model, adapter)
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 from trl import SFTTrainer
 
+from tests.llama import llama
 from tune.config.recipe import TrainConfig
 from tune.train.fit import _arguments, fit
 from tune.train.loss import answer_loss
@@ -23,13 +24,7 @@ ROWS = [
 
 
 def network() -> Any:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    config = LlamaConfig(
-        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        initializer_range=0.3, bos_token_id=2, eos_token_id=1, pad_token_id=0,
-    )  # fmt: skip
-    model = LlamaForCausalLM(config)
+    model = llama(seed=0)
     adapter = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     return get_peft_model(model, adapter)
 

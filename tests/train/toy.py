@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
+from tests.llama import llama
 from tune.config.method import RATE_FACTOR
 from tune.config.optimizer import Optimizer
 from tune.config.recipe import TrainConfig
@@ -36,14 +37,9 @@ RATES = {
 
 
 def network(*, width: int = 128, rank: int = 32) -> Any:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    config = LlamaConfig(
-        vocab_size=32, hidden_size=width, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        initializer_range=0.2, bos_token_id=2, eos_token_id=1, pad_token_id=0,
-    )  # fmt: skip
+    model = llama(seed=0, width=width, spread=0.2)
     adapter = LoraConfig(r=rank, lora_alpha=rank, lora_dropout=0.2, target_modules=["q_proj", "v_proj"])
-    return get_peft_model(LlamaForCausalLM(config), adapter)
+    return get_peft_model(model, adapter)
 
 
 def tokenizer() -> PreTrainedTokenizerFast:

@@ -49,18 +49,11 @@ def _keep(sides: SidesRecord, judgement: Judgement) -> dict[str, Any]:
     about = {name: getattr(sides, name) for name in ("study", "trial", "form", "split", "confidence")}
     plain = about | {"metrics": summarize(judgement, sides.confidence)} | judgement.to_json()
     # Beside what other models said, and of the other form; the same judge replaces its own, unless it is down.
-    file = sides.trial_folder / JUDGE
-    if judgement.is_heard or not _said_before(sides, judgement):
-        write_json(file, (read_json(file) or {}) | {_name(sides, judgement): plain})
+    file, name = sides.trial_folder / JUDGE, f"{judgement.model} {sides.form}"
+    before = read_json(file) or {}
+    if judgement.is_heard or name not in before:
+        write_json(file, before | {name: plain})
     return plain
-
-
-def _said_before(sides: SidesRecord, judgement: Judgement) -> bool:
-    return _name(sides, judgement) in (read_json(sides.trial_folder / JUDGE) or {})
-
-
-def _name(sides: SidesRecord, judgement: Judgement) -> str:
-    return f"{judgement.model} {sides.form}"
 
 
 def _print(judged: Sequence[tuple[SidesRecord, Judgement]], console: Console) -> None:
@@ -80,7 +73,7 @@ def _print(judged: Sequence[tuple[SidesRecord, Judgement]], console: Console) ->
         console.print()
         for sentence in sentences(judgement, sides.confidence, tuned=f"trial {sides.trial}"):
             console.print(sentence, soft_wrap=True)
-        what = "Kept in" if judgement.is_heard else "Nothing was answered, so an earlier judgement stays in"
+        what = "Kept in" if judgement.is_heard else "Nothing was answered; what was judged before stays in"
         console.print(f"{what} {sides.trial_folder / JUDGE}", soft_wrap=True)
 
 
